@@ -106,9 +106,10 @@ impl Calls {
         self.table.pending()
     }
 
-    /// Watches the receivers of a stream, and cancels `gone` when there are none left.
-    pub fn watch(&self, gone: CancellationToken) -> Audience {
-        self.audiences.watch(gone)
+    /// Watches a stream to `receiver`, and cancels `gone` when nobody is left there, or the server
+    /// does not let us send there.
+    pub fn watch(&self, receiver: &[u8], gone: CancellationToken) -> Audience {
+        self.audiences.watch(receiver, gone)
     }
 
     /// Where the server reports that chunk number `sequence` had no receiver.
@@ -226,7 +227,8 @@ impl Companion for Calls {
             Refusal::Publish(subject) => {
                 self.table.end_where(CallError::PermissionDenied, |known| {
                     known.as_str() == subject
-                })
+                });
+                self.audiences.refused(subject);
             }
             // No call can be answered before the server permits it again, perhaps on another
             // connection.

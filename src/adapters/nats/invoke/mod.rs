@@ -243,7 +243,7 @@ impl Job {
     ) -> Result<Whole, RegistryError> {
         let inner = &self.place.server.0;
         let mut first = Some(stream.trail.clone());
-        let audience = inner.calls.watch(stream.canceller());
+        let audience = inner.calls.watch(&self.reply, stream.canceller());
         for sequence in 1u64.. {
             match stream.next().await {
                 Piece::Chunk(body) => {
