@@ -4,6 +4,7 @@ use crate::domain::quote::quoted;
 
 const PUBLISH: &str = "Permissions Violation for Publish to ";
 const SUBSCRIPTION: &str = "Permissions Violation for Subscription to ";
+const FULL: &str = "maximum subscriptions exceeded";
 
 /// How the words about a login begin, in lower case.
 const LOGIN: [&str; 4] = [
@@ -20,6 +21,8 @@ pub enum Refusal {
     Publish(String),
     /// We may not subscribe to the subject.
     Subscription(String),
+    /// It takes no more subscriptions on this connection, and does not say which one.
+    Full,
     /// The login is not accepted, has expired, or was taken back.
     Login(String),
     /// Anything else. Where it is the end of the connection, the server closes it after these words.
@@ -37,6 +40,9 @@ impl Refusal {
             return Self::Subscription(subject_of(subject));
         }
         let lower = text.to_ascii_lowercase();
+        if lower == FULL {
+            return Self::Full;
+        }
         let about_login = LOGIN.iter().any(|phrase| lower.starts_with(phrase));
         let text = quoted(&text);
         if about_login {
@@ -53,6 +59,7 @@ impl Refusal {
             Self::Subscription(subject) => {
                 format!("not permitted to subscribe to {}", quoted(subject))
             }
+            Self::Full => FULL.to_owned(),
             Self::Login(text) | Self::Other(text) => text.clone(),
         }
     }
@@ -96,6 +103,7 @@ mod tests {
                 "User Authentication Expired",
                 Refusal::Login(text("User Authentication Expired")),
             ),
+            ("maximum subscriptions exceeded", Refusal::Full),
             ("Invalid Subject", Refusal::Other(text("Invalid Subject"))),
             ("Stale Connection", Refusal::Other(text("Stale Connection"))),
             (
