@@ -57,6 +57,8 @@ pub struct Calls {
     budget: Arc<Budget>,
     giving_up: CancellationToken,
     observers: Observers,
+    /// What the configuration lets a caller send, bytes.
+    max_payload_bytes: usize,
 }
 
 /// A call under way: its place in the table, given back on drop.
@@ -88,6 +90,16 @@ impl Calls {
             budget,
             giving_up: CancellationToken::new(),
             observers,
+            max_payload_bytes: 0,
+        }
+    }
+
+    /// A server that takes less than this is reported.
+    #[must_use]
+    pub fn expecting(self, max_payload_bytes: usize) -> Self {
+        Self {
+            max_payload_bytes,
+            ..self
         }
     }
 
@@ -160,6 +172,20 @@ impl Calls {
         }
     }
 
+    /// A server that was given a smaller limit says so at the next connection only.
+    fn compare_limits(&self) {
+        let (server, ours) = (self.outbox.max_payload(), self.max_payload_bytes);
+        if server < ours {
+            self.observers.observe(&Observation::NatsNotice {
+                connection: INVOCATIONS,
+                notice: format!(
+                    "the server's max_payload is {server} bytes, and MAX_PAYLOAD_BYTES {ours}: \
+                     larger calls are refused"
+                ),
+            });
+        }
+    }
+
     fn take(&self, message: &Message<'_>) {
         let last = message.subject.get(self.inbox_prefix.len()..);
         let last = last.unwrap_or_default();
@@ -215,6 +241,7 @@ impl Companion for Calls {
     fn link(&self, up: bool) {
         if up {
             self.table.accept();
+            self.compare_limits();
         } else {
             // The server forgot our subscription, and with it the replies to what was sent.
             self.looks.forget();
