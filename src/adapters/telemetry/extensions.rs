@@ -115,7 +115,7 @@ impl ExtensionSources {
             ..PageRequest::default()
         });
         let all = all.entries.into_iter().map(|entry| {
-            let runtime = self.runtimes.get(entry.extension().id.as_str());
+            let runtime = self.runtimes.known(entry.extension());
             let calls = runtime.and_then(|runtime| Calls::of(&entry, runtime));
             Extension { entry, calls }
         });
@@ -129,13 +129,13 @@ impl ExtensionSources {
         for Extension { entry, .. } in extensions {
             let extension = entry.extension();
             for candidate in entry.candidates() {
-                let (id, version) = (
-                    extension.id.as_str(),
-                    candidate.resolve(extension).version.as_str(),
-                );
-                if let Some(circuit) = self.circuits.get(id, version) {
+                let version = candidate.resolve(extension).version;
+                if let Some(circuit) = self.circuits.of(extension, version) {
                     circuits.push(Circuit {
-                        labels: [("extension_id", id), ("version", version)],
+                        labels: [
+                            ("extension_id", extension.id.as_str()),
+                            ("version", version.as_str()),
+                        ],
                         state: circuit.view(now).state,
                         totals: circuit.totals(),
                     });

@@ -98,8 +98,9 @@ impl Health {
             clock, runtimes, ..
         } = &self.tools;
         let view = listed.view;
+        let of = (&listed.id, listed.incarnation);
         CircuitRow {
-            resting: runtimes.resting(&listed.id, &listed.version, clock),
+            resting: runtimes.resting(of, &listed.version, clock),
             id: listed.id,
             version: listed.version,
             state: view.state,
