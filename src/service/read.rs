@@ -122,7 +122,7 @@ impl Reads {
         let wanted = Wanted {
             version: named.as_ref(),
             context: &context,
-            real: false,
+            turns: None,
         };
         let catalog = self.selector.catalog();
         let selected = self.selector.select(&entry, wanted, |id| catalog.get(id));
