@@ -31,7 +31,7 @@ impl Lock for Mutex<Breaker> {
 }
 
 /// Who takes turns at what the others avoid. Each kind of request has turns of its own: they may
-/// come in step, and those of one kind would have all of them.
+/// come in step, and one kind would have all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turns {
     /// Lookups.

@@ -504,7 +504,7 @@ async fn a_stream_to_where_we_may_not_publish_is_cancelled() {
     let client = async_nats::connect(site.nats.url()).await.unwrap();
     let _denied = Stream::at(&client, "_INBOX.denied.1".to_owned(), json!({})).await;
     let (id, _, attempt) = heard.next().await;
-    assert_eq!((id.as_str(), attempt), ("x", None), "not as one that was late");
+    assert_eq!((id.as_str(), attempt), ("x", None), "not late");
 }
 
 #[tokio::test]

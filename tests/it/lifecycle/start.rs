@@ -152,5 +152,8 @@ async fn a_server_that_takes_too_few_subscriptions_is_named_and_counts_as_unreac
         })
         .await;
     let page = daemon.get("/readyz").await;
-    assert_eq!((page.status, &page.json()["missing"]), (503, &json!(["nats"])));
+    assert_eq!(
+        (page.status, &page.json()["missing"]),
+        (503, &json!(["nats"]))
+    );
 }

@@ -282,14 +282,17 @@ async fn changes_are_refused_while_one_of_our_triggers_is_missing() {
     let check = "SELECT registry_check_triggers()";
     run(&client, check).await;
     let ours = "SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger
-        WHERE obj_description(tgfoid, 'pg_proc') = 'Part of beamline-registry' AND tgrelid IN (
-            'extensions'::regclass, 'extension_versions'::regclass, 'extension_instances'::regclass)";
+        WHERE obj_description(tgfoid, 'pg_proc') = 'Part of beamline-registry' AND tgrelid = ANY (
+            '{extensions,extension_versions,extension_instances}'::regclass[])";
     for row in client.query(ours, &[]).await.unwrap() {
         let drop: &str = row.get(0);
         run(&client, &format!("BEGIN; {drop}")).await;
         let refused = client.batch_execute(check).await.unwrap_err();
         let why = refused.as_db_error().unwrap().message();
-        assert!(why.contains("missing: run `beamline-registry migrate`"), "{drop}: {why}");
+        assert!(
+            why.contains("missing: run `beamline-registry migrate`"),
+            "{drop}: {why}"
+        );
         run(&client, "ROLLBACK").await;
     }
 }

@@ -73,7 +73,7 @@ impl Change {
         tokio::select! {
             biased;
             answer = answer => Ok(answer?),
-            // Whoever gives up a request does not know its body, and takes it to be a change.
+            // What gives up requests does not know their bodies, and takes each for a change.
             () = self.state.give_up.cancelled(), if is_dry_run => {
                 Err(RegistryError::ShuttingDown.into())
             }
