@@ -17,7 +17,7 @@ BEGIN
     INTO own FROM registry_revision FOR NO KEY UPDATE;
     IF own IS NULL THEN
         RAISE 'registry_revision has lost its row'
-            USING HINT = 'INSERT INTO registry_revision DEFAULT VALUES begins a new epoch';
+            USING HINT = '`beamline-registry migrate --new-epoch` makes it again';
     END IF;
     RETURN own;
 END
@@ -54,8 +54,8 @@ CREATE OR REPLACE FUNCTION registry_prune_tombstones() RETURNS void
     WHERE EXISTS (SELECT FROM pruned)
 $$;
 
--- Refuses changes while one of our triggers is disabled, as a restore that was ended leaves them: a
--- change without a revision would be served by nobody.
+-- Refuses changes while one of our triggers is disabled, as a restore that was ended leaves them, or
+-- missing: a change without a revision would be served by nobody.
 CREATE OR REPLACE FUNCTION registry_check_triggers() RETURNS void
     LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
 DECLARE
@@ -70,6 +70,16 @@ BEGIN
         RAISE internal_error USING MESSAGE = format(
             'trigger %s of %s is disabled: run `beamline-registry migrate`',
             disabled.tgname, disabled.relation);
+    END IF;
+    IF (SELECT count(*) FROM pg_trigger
+        WHERE tgrelid IN ('extensions'::regclass, 'extension_versions'::regclass,
+                'extension_instances'::regclass)
+          AND tgname IN ('a_lock', 'b_fill', 'c_record_insert', 'c_record_update',
+              'c_record_delete', 'c_record_truncate', 'd_overrides_go', 'd_overrides_move',
+              'z_digest', 'z_stamp')) < 23
+    THEN
+        RAISE internal_error USING
+            MESSAGE = 'a trigger of the registry is missing: run `beamline-registry migrate`';
     END IF;
 END
 $$;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::circuits::Turns;
 use super::error::{NotFoundReason, RegistryError};
 use super::meter::LookupMeter;
 use super::selection::{Selector, Target, Wanted};
@@ -148,7 +149,7 @@ impl Lookups {
         let wanted = Wanted {
             version: named.as_ref(),
             context,
-            real: true,
+            turns: Some(Turns::Lookups),
         };
         match self.selector.select(entry, wanted, find) {
             Ok(target) => {

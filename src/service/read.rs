@@ -96,7 +96,7 @@ impl Reads {
         let wanted = Wanted {
             version: named.as_ref(),
             context: &context,
-            real: false,
+            turns: None,
         };
         let catalog = self.selector.catalog();
         let selected = self.selector.select(&entry, wanted, |id| catalog.get(id));
@@ -111,11 +111,11 @@ impl Reads {
         };
         let out = target.as_ref().map(|target| {
             let (resolved, clock) = (target.resolved(), &self.selector.clock);
-            let (id, version) = (&resolved.extension.id, resolved.version);
-            let runtimes = &self.runtimes;
+            let (extension, version) = (resolved.extension, resolved.version);
+            let (runtimes, of) = (&self.runtimes, (&extension.id, extension.incarnation));
             (
-                runtimes.resting(id, version, clock),
-                runtimes.ejected(id, version, clock),
+                runtimes.resting(of, version, clock),
+                runtimes.ejected(of, version, clock),
             )
         });
         let (resting, ejected) = out.unwrap_or_default();

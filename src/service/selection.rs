@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::circuits::{Circuit, Circuits};
+use super::circuits::{Circuit, Circuits, Turns};
 use super::clock::Clock;
 use super::error::{NotFoundReason, RegistryError};
 use crate::domain::breaker::{CircuitState, Tick, View};
@@ -18,7 +18,7 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::routing::{Candidate, Resolved, Tier};
 use crate::domain::words::words;
 
-/// One call in this many tries a version that the others avoid.
+/// One request of each kind in this many tries a version that the others avoid.
 const TRIAL_SHARE: u32 = 20;
 
 /// Whether and when health leads calls elsewhere.
@@ -92,9 +92,9 @@ pub struct Wanted<'a> {
     pub version: Option<&'a VersionName>,
     /// What rules and rollouts read, completed by the deployment's defaults.
     pub context: &'a Context,
-    /// Whether this is a real request, some of which try what the others avoid; an explanation is
-    /// not.
-    pub real: bool,
+    /// Which kind of request this is, some of which try what the others avoid; an explanation is
+    /// none.
+    pub turns: Option<Turns>,
 }
 
 /// Chooses targets.
@@ -202,7 +202,7 @@ impl Selector {
         let wanted = Wanted {
             version: None,
             context,
-            real: true,
+            turns: Some(Turns::Calls),
         };
         let led = self.routing.enabled;
         led.then(|| self.fallback(entry, wanted, find)).flatten()
@@ -222,7 +222,7 @@ impl Selector {
 
     /// An ailing version gives way to the current one, where that takes part.
     fn led_around(&self, target: Target, wanted: Wanted<'_>, now: Tick) -> Target {
-        if target.candidate.is_current() || !self.ails(&target, wanted.real, now) {
+        if target.candidate.is_current() || !self.ails(&target, wanted.turns, now) {
             return target;
         }
         let extension = target.entry.extension();
@@ -236,7 +236,7 @@ impl Selector {
         }
     }
 
-    fn ails(&self, target: &Target, real: bool, now: Tick) -> bool {
+    fn ails(&self, target: &Target, turns: Option<Turns>, now: Tick) -> bool {
         let Some(circuit) = self.circuit(target) else {
             return false;
         };
@@ -246,7 +246,7 @@ impl Selector {
         let rate = circuit.view(now).success_rate;
         // Some calls go on: without them, a recovery would go unnoticed.
         rate.is_some_and(|rate| rate < self.routing.min_success_rate)
-            && !(real && circuit.takes_turn(TRIAL_SHARE))
+            && !turns.is_some_and(|turns| circuit.takes_turn(turns, TRIAL_SHARE))
     }
 
     /// The first fallback that is enabled, of the same type, and not open; never the extension itself.

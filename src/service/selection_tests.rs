@@ -96,7 +96,7 @@ impl Case {
         let wanted = Wanted {
             version: version.as_ref(),
             context: &context(given),
-            real,
+            turns: real.then_some(Turns::Calls),
         };
         match self.select(id, wanted) {
             Err(refusal) => format!("{refusal:?}"),
@@ -217,6 +217,20 @@ fn one_call_in_twenty_tries_a_version_that_ails() {
     assert_eq!(case.explained("x", ACME), "x/v1 fallback");
     let tried = |_: &u32| case.chosen("x", ACME, None, true).starts_with("x/v2");
     assert_eq!((0..200).filter(tried).count(), 10);
+    let looked_up = || {
+        let wanted = Wanted {
+            version: None,
+            context: &context(ACME),
+            turns: Some(Turns::Lookups),
+        };
+        let target = case.select("x", wanted).unwrap();
+        target.resolved().version.as_str() == "v2"
+    };
+    let in_step = (0..200).map(|turn| (looked_up(), tried(&turn)));
+    let counts = in_step.fold((0, 0), |(lookups, calls), (lookup, call)| {
+        (lookups + u32::from(lookup), calls + u32::from(call))
+    });
+    assert_eq!(counts, (10, 10), "each kind has its own");
     assert_eq!(
         case.explained("x", ACME),
         "x/v1 fallback",

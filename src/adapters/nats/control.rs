@@ -19,6 +19,7 @@ use super::verbs::Verbs;
 use super::wire::operation::Message;
 use crate::documents;
 use crate::documents::cancel::CancelArguments;
+use crate::documents::change::Body;
 use crate::documents::request::object_or_bare;
 use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
@@ -65,6 +66,14 @@ pub struct ControlServer {
     pub budgets: Budgets,
     /// Cancelled when the grace period of a shutdown is over.
     pub give_up: CancellationToken,
+}
+
+/// Whether a request may have changed something when it is given up.
+fn changes(verb: Verb, payload: &[u8]) -> bool {
+    match verb {
+        Verb::Write(verb) => !Body::read(verb, payload).is_ok_and(|body| body.is_dry_run()),
+        verb => verb == Verb::Circuit,
+    }
 }
 
 /// Places for requests.
@@ -141,12 +150,13 @@ impl ControlServer {
         let (server, reply) = (Arc::clone(self), reply.to_vec());
         let answering = async move {
             let respond = &server.respond;
-            let changes = matches!(route.verb, Verb::Write(_) | Verb::Circuit);
             let max_bytes = respond.outbox.max_payload();
             let answering = server.verbs.answer(route, &request, max_bytes);
             let mut outcome = tokio::select! {
                 outcome = answered(respond.observers(), answering) => outcome,
-                () = server.give_up.cancelled() => Err(RegistryError::unfinished(changes)),
+                () = server.give_up.cancelled() => {
+                    Err(RegistryError::unfinished(changes(route.verb, &request.payload)))
+                }
             };
             // What changed something must not be told that nothing was done.
             let read = !route.verb.mutates();

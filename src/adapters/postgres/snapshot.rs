@@ -88,7 +88,7 @@ pub(super) struct Head {
 impl Head {
     fn of(row: Option<&Row>) -> Result<Self, PostgresError> {
         let row = row.ok_or(PostgresError::Damaged(
-            "registry_revision has lost its row: INSERT INTO registry_revision DEFAULT VALUES",
+            "registry_revision has lost its row: run `beamline-registry migrate --new-epoch`",
         ))?;
         Ok(Self {
             epoch: row.try_get::<_, &str>(0)?.into(),

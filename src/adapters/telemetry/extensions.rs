@@ -109,7 +109,7 @@ impl ExtensionSources {
             ..PageRequest::default()
         });
         let all = all.entries.into_iter().map(|entry| {
-            let runtime = self.runtimes.get(entry.extension().id.as_str());
+            let runtime = self.runtimes.known(entry.extension());
             let calls = runtime.and_then(|runtime| Calls::of(&entry, runtime));
             Extension { entry, calls }
         });
@@ -123,11 +123,9 @@ impl ExtensionSources {
         for Extension { entry, .. } in extensions {
             let extension = entry.extension();
             for candidate in entry.candidates() {
-                let (id, version) = (
-                    extension.id.as_str(),
-                    candidate.resolve(extension).version.as_str(),
-                );
-                if let Some(circuit) = self.circuits.get(id, version) {
+                let version = candidate.resolve(extension).version;
+                if let Some(circuit) = self.circuits.of(extension, version) {
+                    let (id, version) = (extension.id.as_str(), version.as_str());
                     let labels = [("extension_id", id), ("version", version)];
                     circuits.push((labels, circuit.view(now).state, circuit));
                 }

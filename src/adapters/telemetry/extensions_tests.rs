@@ -9,7 +9,7 @@ use super::*;
 use crate::adapters::telemetry::page::undescribed;
 use crate::domain::catalog::{CatalogWriter, Change};
 use crate::domain::context::Context;
-use crate::domain::extension::{Extension as Record, Version};
+use crate::domain::extension::{Extension as Record, Incarnation, Version};
 use crate::domain::ids::ExtensionId;
 use crate::domain::testing::{change, entry, extension, version};
 use crate::service::invoke::{Reported, Status, Tools, Verdict};
@@ -220,4 +220,29 @@ fn the_page_of_many_called_extensions_is_not_too_large() {
     text::encode(&mut page, &registry).unwrap();
     let of_ten_thousand = page.len() * 10_000 / COUNT;
     assert!(of_ten_thousand < 25_000_000, "{of_ten_thousand} bytes");
+}
+
+/// For a moment the old one's calls and circuit are there still.
+#[test]
+fn what_was_made_anew_has_none_of_the_series_before_it() {
+    let (tools, mut writer, registry) = sources();
+    let mut make = |number: u64| {
+        let b = Record {
+            incarnation: Some(Incarnation(number.into())),
+            ..extension("b")
+        };
+        writer.apply(Change {
+            upserts: vec![entry(b)],
+            ..change(number)
+        });
+    };
+    let of_b = || {
+        let series = series(&registry);
+        series.iter().any(|line| line.contains("\"b\""))
+    };
+    make(2);
+    report(&tools, "b", None, Verdict::Failure);
+    assert!(of_b());
+    make(3);
+    assert!(!of_b());
 }

@@ -32,6 +32,7 @@ pub(super) async fn lines(settings: &Settings) -> Vec<Line> {
     };
     let count = everything.extensions.len();
     let mut lines = vec![Line::good(format!("{folder} has {count} extensions"))];
+    // A folder ships with the daemon: who runs this before it does must be stopped.
     lines.extend(everything.faults.iter().map(|fault| {
         let what = format!("{} is sound", fault.origin);
         Line::bad(what, fault.reason.to_string(), FAULT)

@@ -56,6 +56,11 @@ impl Body {
         }
     }
 
+    /// Whether nothing is to be written.
+    pub fn is_dry_run(&self) -> bool {
+        self.json("dry_run") == Some("true")
+    }
+
     /// The JSON of a field that is there; none and null are the same.
     pub(super) fn json(&self, field: &str) -> Option<&str> {
         let raw = self.fields.get(field)?.get();

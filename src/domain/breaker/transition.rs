@@ -55,7 +55,7 @@ words! {
         Forced = "forced",
         /// Closed: an operator's override ran out.
         OverrideEnded = "override_ended",
-        /// Closed: an operator reset it.
+        /// Closed: an operator reset it, or its extension is back in service.
         Reset = "reset",
         /// Closed: circuit breaking was switched off.
         Disabled = "disabled",

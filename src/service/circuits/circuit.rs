@@ -31,6 +31,16 @@ impl Lock for Mutex<Breaker> {
     }
 }
 
+/// Who takes turns at what the others avoid. Each kind of request has turns of its own: they may
+/// come in step, and one kind would have all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turns {
+    /// Lookups.
+    Lookups,
+    /// Calls.
+    Calls,
+}
+
 /// The breaker of one version. Every call takes its lock for a few comparisons, never for I/O.
 #[derive(Debug)]
 pub struct Circuit<L: Lock = Mutex<Breaker>> {
@@ -43,8 +53,10 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
     alarm: Alarm,
     /// Whether only the calls that have it know it.
     gone: AtomicBool,
-    /// Calls that met it while it ailed.
-    turns: AtomicU32,
+    /// Lookups that met it while it ailed.
+    lookups: AtomicU32,
+    /// Calls that did.
+    calls: AtomicU32,
     /// Attempts that failed in all its life, across its states; late ones included.
     pub failures: Counter,
     /// Times that a trial call closed it.
@@ -71,7 +83,8 @@ impl<L: Lock> Circuit<L> {
             breaker: L::around(Breaker::new(settings)),
             alarm,
             gone: AtomicBool::new(false),
-            turns: AtomicU32::new(0),
+            lookups: AtomicU32::new(0),
+            calls: AtomicU32::new(0),
             failures: Counter::default(),
             recoveries: Counter::default(),
             pushed_back: Counter::default(),
@@ -92,10 +105,13 @@ impl<L: Lock> Circuit<L> {
         transition.filter(|_| !self.is_gone())
     }
 
-    /// Whether it is the turn of one call in `share` to go where the others are led around.
-    pub fn takes_turn(&self, share: u32) -> bool {
-        let turn = self.turns.fetch_add(1, Ordering::Relaxed);
-        turn.is_multiple_of(share)
+    /// Whether it is the turn of one request in `share` to go where the others are led around.
+    pub fn takes_turn(&self, turns: Turns, share: u32) -> bool {
+        let taken = match turns {
+            Turns::Lookups => &self.lookups,
+            Turns::Calls => &self.calls,
+        };
+        taken.fetch_add(1, Ordering::Relaxed).is_multiple_of(share)
     }
 
     /// [`Breaker::admit`], with a permit that gives itself back.

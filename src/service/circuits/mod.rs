@@ -17,7 +17,7 @@ use crate::domain::extension::{Extension, Incarnation, Whose};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::lock::locked;
 
-pub use circuit::{CallPermit, Circuit, Lock};
+pub use circuit::{CallPermit, Circuit, Lock, Turns};
 
 /// All circuits. Finding one takes no lock; there are as many as versions that were called.
 #[derive(Debug, Default)]

@@ -87,8 +87,9 @@ impl Health {
     pub fn circuit(&self, listed: Listed) -> CircuitRow {
         let (clock, view) = (&self.tools.clock, listed.view);
         let runtimes = &self.tools.runtimes;
+        let of = (&listed.id, listed.incarnation);
         CircuitRow {
-            resting: runtimes.resting(&listed.id, &listed.version, clock),
+            resting: runtimes.resting(of, &listed.version, clock),
             listed,
             opened_at: view.opened_at.map(|tick| clock.wall(tick)),
             retry_at: view.retry_at.and_then(|tick| clock.due(tick)),

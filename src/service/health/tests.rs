@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::domain::breaker::Tick;
 use crate::domain::catalog::{Catalog, Change};
-use crate::domain::extension::{Extension, ExtensionType};
+use crate::domain::extension::{Extension, ExtensionType, Incarnation};
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::testing::{change, entry, extension, version, version_with};
@@ -568,4 +568,38 @@ fn every_state_of_extensions_and_of_circuits_can_be_asked_for() {
     for name in StateFilter::NAMES {
         assert!(StateFilter::parse(name).is_some(), "{name}");
     }
+}
+
+/// For a moment the old one's calls and circuits are there still.
+#[test]
+fn what_was_made_anew_shows_nothing_of_what_was_before_it() {
+    let (catalog, mut writer) = Catalog::new();
+    let mut make = |number: u64| {
+        let a = Extension {
+            incarnation: Some(Incarnation(number.into())),
+            ..extension("a")
+        };
+        writer.apply(Change {
+            upserts: vec![entry(a)],
+            ..change(number)
+        });
+    };
+    make(1);
+    let (tools, fleet) = (tools(catalog), Arc::<FleetFigures>::default());
+    let setting = Setting {
+        health: Health::new(tools.clone(), Arc::clone(&fleet)),
+        tools,
+        fleet,
+    };
+    let shown = || {
+        let standing = setting.health.of("a").unwrap();
+        let failures = setting.health.failures(&standing.entry).len();
+        (standing.versions[0].state, failures)
+    };
+    for _ in 0..2 {
+        setting.report("a", Verdict::Failure, 1);
+    }
+    assert_eq!(shown(), (State::Open, 2));
+    make(2);
+    assert_eq!(shown(), (State::NoData, 0));
 }

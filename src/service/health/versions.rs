@@ -107,10 +107,10 @@ impl Health {
     ) -> VersionStanding {
         let (entry, clock) = (&whole.entry, &self.tools.clock);
         let resolved = candidate.resolve(entry.extension());
-        let (id, version) = (entry.extension().id.as_str(), resolved.version);
+        let version = resolved.version;
         let own = runtime.and_then(|runtime| runtime.versions.get(version));
         let own = own.as_deref();
-        let circuit = self.tools.circuits.get(id, version.as_str());
+        let circuit = self.tools.circuits.of(entry.extension(), version);
         let view = circuit.map(|circuit| circuit.view(clock.at(now)));
         let rests_until = runtime.and_then(|runtime| runtime.rests_until(&resolved, now));
         let outcomes = own.map(|own| &own.outcomes);
@@ -158,7 +158,7 @@ impl Health {
 
     /// The last failures of all versions that the extension has, newest first.
     pub fn failures(&self, entry: &Entry) -> Vec<FailureRow> {
-        let Some(runtime) = self.tools.runtimes.get(entry.extension().id.as_str()) else {
+        let Some(runtime) = self.tools.runtimes.known(entry.extension()) else {
             return Vec::new();
         };
         let mut rows = Vec::<FailureRow>::new();

@@ -33,9 +33,12 @@ impl Caller for Nobody {
         _: &Subject,
         _: &CallHeaders<'_>,
         _: &[u8],
-        _: tokio::time::Instant,
+        deadline: tokio::time::Instant,
     ) -> Result<NoCall, CallError> {
-        Err(CallError::Disconnected)
+        Err(match deadline <= tokio::time::Instant::now() {
+            true => CallError::Timeout,
+            false => CallError::Disconnected,
+        })
     }
 
     fn is_connected(&self) -> bool {
@@ -199,4 +202,17 @@ async fn who_waited_while_the_extension_was_deleted_makes_no_circuit_of_it() {
     assert_eq!(*why, Unavailable::LinkDown, "it went on");
     let left = case.tools.circuits.get("x", "v1");
     assert!(left.is_none(), "another `x` has one of its own");
+}
+
+/// There is nothing at the extension that it could end.
+#[tokio::test(start_paused = true)]
+async fn of_a_call_whose_deadline_passed_before_it_was_sent_its_extension_hears_nothing() {
+    let case = Case::new("{}");
+    let mut late = invocation("acme");
+    late.call_id = Some(CallId::of(7));
+    late.deadline = Some(late.received);
+    let accepted = case.invoker.accept(&mut late).unwrap();
+    case.invoker.call(accepted).await.unwrap_err();
+    let runtime = case.tools.runtimes.get("x").unwrap();
+    assert_eq!(runtime.meter.cancelled.get(), 0);
 }

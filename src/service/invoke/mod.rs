@@ -47,7 +47,7 @@ use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::caller::{CallHeaders, Caller};
-use crate::service::circuits::{Circuit, Circuits};
+use crate::service::circuits::{Circuit, Circuits, Turns};
 use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::lookup::{named, refused};
@@ -225,7 +225,7 @@ impl<C: Caller> Invoker<C> {
         let wanted = Wanted {
             version: named.as_ref(),
             context: &invocation.context,
-            real,
+            turns: real.then_some(Turns::Calls),
         };
         let catalog = selector.catalog();
         let target = selector

@@ -78,7 +78,7 @@ fn plan(x: Extension, invocation: &Invocation<'_>) -> Result<Plan, RegistryError
     let wanted = Wanted {
         version: None,
         context: &invocation.context,
-        real: true,
+        turns: None,
     };
     let catalog = selector.catalog();
     let asked = catalog.get("x").unwrap();

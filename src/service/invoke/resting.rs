@@ -4,6 +4,7 @@ use std::time::{Instant, SystemTime};
 
 use super::runtime::{Runtime, Runtimes};
 use crate::domain::balancer::Balancer;
+use crate::domain::extension::Incarnation;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::routing::Resolved;
 use crate::service::clock::Clock;
@@ -17,9 +18,12 @@ pub struct Resting {
     pub until: SystemTime,
 }
 
+/// An extension: by its id, and which of it, where that is known.
+type Of<'a> = (&'a ExtensionId, Option<Incarnation>);
+
 impl Runtimes {
     /// What rests of a version now.
-    pub fn resting(&self, id: &ExtensionId, version: &VersionName, clock: &Clock) -> Vec<Resting> {
+    pub fn resting(&self, of: Of<'_>, version: &VersionName, clock: &Clock) -> Vec<Resting> {
         let read = |balancer: &Balancer| {
             let resting = balancer.resting(Instant::now());
             let resting = resting.map(|(instance, until)| Resting {
@@ -28,13 +32,13 @@ impl Runtimes {
             });
             resting.collect()
         };
-        self.balanced(id, version, read).unwrap_or_default()
+        self.balanced(of, version, read).unwrap_or_default()
     }
 
     /// Which instances of a version are ejected now, and until when, by the wall clock.
     pub fn ejected(
         &self,
-        id: &ExtensionId,
+        of: Of<'_>,
         version: &VersionName,
         clock: &Clock,
     ) -> Vec<(InstanceId, SystemTime)> {
@@ -43,16 +47,21 @@ impl Runtimes {
             let ejected = ejected.map(|(id, until)| (id.clone(), clock.wall_of(until)));
             ejected.collect()
         };
-        self.balanced(id, version, read).unwrap_or_default()
+        self.balanced(of, version, read).unwrap_or_default()
     }
 
     fn balanced<T>(
         &self,
-        id: &ExtensionId,
+        (id, incarnation): Of<'_>,
         version: &VersionName,
         read: impl FnOnce(&Balancer) -> T,
     ) -> Option<T> {
-        let setup = self.get(id.as_str())?.current_setup();
+        let runtime = self.get(id.as_str())?;
+        let both = runtime.whose.incarnation().zip(incarnation);
+        if both.is_some_and(|(own, asked)| own != asked) {
+            return None;
+        }
+        let setup = runtime.current_setup();
         let balancer = setup.balancer(version)?;
         Some(read(&balancer))
     }

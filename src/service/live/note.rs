@@ -149,7 +149,7 @@ const fn reason(reason: Reason) -> &'static str {
         Reason::TrialFailed => "the trial call failed",
         Reason::Forced => "forced by an operator",
         Reason::OverrideEnded => "the operator's override ended",
-        Reason::Reset => "reset by an operator",
+        Reason::Reset => "reset, by an operator or because the extension is enabled again",
         Reason::Disabled => "circuit breakers are switched off",
         Reason::Restored => "it was open before the restart",
     }
@@ -271,6 +271,7 @@ impl Observer for NoteObserver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::breaker::Tick;
     use crate::domain::catalog::{ActiveSource, Counts};
     use crate::domain::overload::Overload;
     use crate::service::observe::{Changed, Trigger};
@@ -359,6 +360,25 @@ mod tests {
         check(&Observation::Overloaded(Overload::Requests), None);
         let connection = "lookup";
         check(&Observation::SlowConsumer(connection), None);
+    }
+
+    /// Enabling resets circuits too, also automatically.
+    #[test]
+    fn a_reset_is_not_blamed_on_an_operator_alone() {
+        let reset = Transition {
+            from: CircuitState::Open,
+            to: CircuitState::Closed,
+            at: Tick::NEVER,
+            reason: Reason::Reset,
+            retry_at: None,
+            failures: 0,
+            last_failure: None,
+            hearsay: false,
+        };
+        let (tone, text) = circuit(&VersionName::parse("v1").unwrap(), true, &reset);
+        assert_eq!(tone, Tone::Good);
+        let told = "circuit closed: reset, by an operator or because the extension is ";
+        assert_eq!(text, format!("{told}enabled again"));
     }
 
     #[tokio::test]

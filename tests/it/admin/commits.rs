@@ -156,6 +156,28 @@ async fn a_change_that_is_given_up_at_a_shutdown_is_unknown() {
     assert_eq!(entries(&rig, "one").await, whole, "all of it or nothing");
 }
 
+/// A dry run writes nothing, whatever becomes of the process that carries it out.
+#[tokio::test]
+async fn a_dry_run_that_is_given_up_at_a_shutdown_has_changed_nothing() {
+    let rig = Rig::start().await;
+    run(&rig.sql, &insert("x")).await;
+    let daemon = ready(rig.daemon().setting("SHUTDOWN_GRACE_SECONDS", "300ms")).await;
+    run(&rig.sql, "BEGIN; SELECT FROM registry_revision FOR UPDATE").await;
+    let update = |dry_run: bool| json!({"id": "x", "timeout_ms": 77, "dry_run": dry_run});
+    let (rehearsal, change) = (update(true), update(false));
+    let (rehearsed, written, ()) = tokio::join!(
+        rig.ask("update", &rehearsal),
+        rig.ask("update", &change),
+        async {
+            // Received after them: a connection keeps order.
+            rig.ask("get", &json!({"id": "x"})).await.ok();
+            daemon.sigterm();
+        }
+    );
+    assert_eq!(rehearsed.error(), (503, "shutting_down".into()));
+    assert!(is_unknown(&written), "{written:?}");
+}
+
 /// Whoever answers after a failover may have given the number of the lost transaction, and its revision,
 /// to somebody else.
 #[tokio::test]

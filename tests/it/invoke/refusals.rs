@@ -174,7 +174,12 @@ async fn what_the_server_does_not_carry_is_too_large_both_ways() {
         record("x", json!({})),
     ]);
     let site = Site::on(nats, &fixtures).await;
-    let _daemon = site.start(site.daemon()).await;
+    let daemon = site.start(site.daemon()).await;
+    daemon
+        .wait_line("the server's limit", |line| {
+            line.contains("max_payload is 4096 bytes").then_some(())
+        })
+        .await;
     let large = site.play("large", Behaviour::Echo).await;
     let reply = site
         .call("large", json!({"payload": "p".repeat(2500)}))

@@ -21,7 +21,7 @@ impl Stream {
     }
 
     /// The same at an inbox of the test's own.
-    async fn at(client: &async_nats::Client, inbox: String, fields: Value) -> Self {
+    pub(crate) async fn at(client: &async_nats::Client, inbox: String, fields: Value) -> Self {
         let replies = client.subscribe(inbox.clone()).await.unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("Beamline-Accept", "stream");

@@ -139,3 +139,21 @@ async fn an_address_that_is_taken_ends_the_start() {
     let log = second.log().join("\n");
     assert!(log.contains("cannot listen on"), "{log}");
 }
+
+/// Some requests would reach nobody, and the server does not say which.
+#[tokio::test]
+async fn a_server_that_takes_too_few_subscriptions_is_named_and_counts_as_unreachable() {
+    let nats = NatsServer::builder().config("max_subscriptions: 20");
+    let site = Site::on(nats.start().await, &extensions()).await;
+    let daemon = site.daemon().spawn().await;
+    daemon
+        .wait_line("the limit", |line| {
+            line.contains("raise `max_subscriptions`").then_some(())
+        })
+        .await;
+    let page = daemon.get("/readyz").await;
+    assert_eq!(
+        (page.status, &page.json()["missing"]),
+        (503, &json!(["nats"]))
+    );
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use beamline_registry::adapters::postgres::migrate::migrate;
+use beamline_registry::adapters::postgres::migrate::{migrate, new_epoch};
 use beamline_registry::service::source::{Database, SourceError, Want};
 use tokio::time::Instant;
 
@@ -48,10 +48,10 @@ async fn errors_say_which_database_and_why() {
     run(&client, "DELETE FROM registry_revision").await;
     let error = source.read(&Want::default()).await.unwrap_err().to_string();
     assert!(
-        error.contains("registry_revision has lost its row"),
+        error.contains("lost its row: run `beamline-registry migrate --new-epoch`"),
         "{error}"
     );
-    run(&client, "INSERT INTO registry_revision DEFAULT VALUES").await;
+    new_epoch(&client).await.unwrap();
     read_everything(&source).await;
 
     run(

@@ -275,6 +275,28 @@ async fn every_column_is_either_definition_or_silent() {
     }
 }
 
+/// Whichever it is; `migrate` makes it again.
+#[tokio::test]
+async fn changes_are_refused_while_one_of_our_triggers_is_missing() {
+    let (_database, client) = migrated().await;
+    let check = "SELECT registry_check_triggers()";
+    run(&client, check).await;
+    let ours = "SELECT format('DROP TRIGGER %I ON %s', tgname, tgrelid::regclass) FROM pg_trigger
+        WHERE obj_description(tgfoid, 'pg_proc') = 'Part of beamline-registry' AND tgrelid = ANY (
+            '{extensions,extension_versions,extension_instances}'::regclass[])";
+    for row in client.query(ours, &[]).await.unwrap() {
+        let drop: &str = row.get(0);
+        run(&client, &format!("BEGIN; {drop}")).await;
+        let refused = client.batch_execute(check).await.unwrap_err();
+        let why = refused.as_db_error().unwrap().message();
+        assert!(
+            why.contains("missing: run `beamline-registry migrate`"),
+            "{drop}: {why}"
+        );
+        run(&client, "ROLLBACK").await;
+    }
+}
+
 #[tokio::test]
 async fn one_transaction_takes_one_revision_and_a_savepoint_gives_it_back() {
     let (_database, client) = migrated().await;

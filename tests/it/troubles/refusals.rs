@@ -157,11 +157,28 @@ async fn what_a_trigger_keeps_is_not_called_changed() {
             json!({"id": "a", "instance_id": "j", "subject": "beamline.ext.j"}),
         ),
         ("disable", json!({"id": "a"})),
+        ("update", json!({"id": "a", "timeout_ms": 77})),
+        ("update", json!({"id": "a", "config": {"mode": "new"}})),
+        (
+            "update",
+            json!({"id": "a", "timeout_ms": 77, "dry_run": true}),
+        ),
+        (
+            "update_version",
+            json!({"id": "a", "version": "v0", "priority": 7}),
+        ),
+        (
+            "put_instance",
+            json!({"id": "a", "instance_id": "i", "subject": "beamline.ext.other"}),
+        ),
     ] {
         let kept = rig.ask(verb, &body).await;
         assert_eq!(kept.error(), (400, "invalid_request".to_owned()), "{verb}");
         assert_eq!(kept.details()["field"], "id", "{verb}");
     }
+    // What changes nothing is kept by nobody.
+    let same = json!({"id": "a", "timeout_ms": 5000, "config": {}});
+    rig.ask("update", &same).await.ok();
     // The triggers refuse it, without a field: a version cannot change where its extension does not.
     let promote = json!({"id": "a", "version": "v0"});
     let kept = rig.ask("promote", &promote).await;

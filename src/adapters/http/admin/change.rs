@@ -60,17 +60,24 @@ impl Change {
 
     /// Whether nothing is to be written.
     pub(super) fn is_dry_run(&self) -> bool {
-        let said = self.fields.fields.get("dry_run");
-        said.is_some_and(|raw| raw.get() == "true")
+        self.fields.is_dry_run()
     }
 
     /// Commits it; returns the record, or what is left to report.
     pub(super) async fn carry_out(self, verb: WriteVerb) -> Result<Answer, HttpError> {
+        let is_dry_run = self.is_dry_run();
         let actor = |field: Option<&str>| self.caller.actor(field);
         let (desk, id) = (&self.state.desk, self.id.as_deref());
         // Nothing bounds a reply but the record's own limit.
         let answer = desk.change(verb, self.fields, id, actor, usize::MAX);
-        Ok(answer.await?)
+        tokio::select! {
+            biased;
+            answer = answer => Ok(answer?),
+            // What gives up requests does not know their bodies, and takes each for a change.
+            () = self.state.give_up.cancelled(), if is_dry_run => {
+                Err(RegistryError::ShuttingDown.into())
+            }
+        }
     }
 }
 

@@ -29,19 +29,36 @@ pub struct Audience {
 
 #[derive(Debug)]
 struct Absence {
+    /// Where the chunks are sent to.
+    receiver: Box<[u8]>,
     /// The last chunk without a receiver, and when the first of that row came back.
     last: Option<(u64, Instant)>,
     gone: CancellationToken,
 }
 
 impl Audiences {
-    /// Watches over a stream, and cancels `gone` when it has no receiver any more.
-    pub(super) fn watch(self: &Arc<Self>, gone: CancellationToken) -> Audience {
+    /// Watches over a stream to `receiver`, and cancels `gone` when there is none any more.
+    pub(super) fn watch(self: &Arc<Self>, receiver: &[u8], gone: CancellationToken) -> Audience {
         let secret = rand::random();
-        locked(&self.0).insert(secret, Absence { last: None, gone });
+        let absence = Absence {
+            receiver: receiver.into(),
+            last: None,
+            gone,
+        };
+        locked(&self.0).insert(secret, absence);
         Audience {
             all: Arc::clone(self),
             secret,
+        }
+    }
+
+    /// The server lets us send nothing to `receiver`.
+    pub(super) fn refused(&self, receiver: &str) {
+        let all = locked(&self.0);
+        for absence in all.values() {
+            if *absence.receiver == *receiver.as_bytes() {
+                absence.gone.cancel();
+            }
         }
     }
 
@@ -92,8 +109,8 @@ mod tests {
         ] {
             let audiences = Arc::new(Audiences::default());
             let (token, other) = (CancellationToken::new(), CancellationToken::new());
-            let audience = audiences.watch(token.clone());
-            let _other = audiences.watch(other.clone());
+            let audience = audiences.watch(b"_INBOX.a", token.clone());
+            let _other = audiences.watch(b"_INBOX.a", other.clone());
             for (sequence, ms) in missed {
                 let told = token::parse_chunk(&audience.token(*sequence)).unwrap();
                 audiences.missed(told, start + Duration::from_millis(*ms));
@@ -103,5 +120,15 @@ mod tests {
             drop(audience);
             assert_eq!(locked(&audiences.0).len(), 1);
         }
+    }
+
+    #[test]
+    fn who_may_not_be_sent_to_is_gone() {
+        let audiences = Arc::new(Audiences::default());
+        let (token, other) = (CancellationToken::new(), CancellationToken::new());
+        let _audience = audiences.watch(b"_INBOX.a", token.clone());
+        let _other = audiences.watch(b"_INBOX.b", other.clone());
+        audiences.refused("_INBOX.a");
+        assert!(token.is_cancelled() && !other.is_cancelled());
     }
 }

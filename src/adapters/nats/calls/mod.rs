@@ -58,6 +58,8 @@ pub struct Calls {
     pub budget: Arc<Budget>,
     giving_up: CancellationToken,
     observers: Observers,
+    /// What the configuration lets a caller send, bytes.
+    max_payload_bytes: usize,
 }
 
 /// A call under way: its place in the table, given back on drop.
@@ -89,6 +91,16 @@ impl Calls {
             budget,
             giving_up: CancellationToken::new(),
             observers,
+            max_payload_bytes: 0,
+        }
+    }
+
+    /// A server that takes less than this is reported.
+    #[must_use]
+    pub fn expecting(self, max_payload_bytes: usize) -> Self {
+        Self {
+            max_payload_bytes,
+            ..self
         }
     }
 
@@ -97,9 +109,10 @@ impl Calls {
         self.table.pending()
     }
 
-    /// Watches the receivers of a stream, and cancels `gone` when there are none left.
-    pub fn watch(&self, gone: CancellationToken) -> Audience {
-        self.audiences.watch(gone)
+    /// Watches a stream to `receiver`, and cancels `gone` when nobody is left there, or the server
+    /// does not let us send there.
+    pub fn watch(&self, receiver: &[u8], gone: CancellationToken) -> Audience {
+        self.audiences.watch(receiver, gone)
     }
 
     /// Where the server reports that chunk number `sequence` had no receiver.
@@ -147,6 +160,20 @@ impl Calls {
             Ok(written) => written,
             Err(Unsent::Down) => Err(CallError::Disconnected),
             Err(Unsent::Full) => Err(CallError::Overloaded(Overload::Requests)),
+        }
+    }
+
+    /// A server that was given a smaller limit says so at the next connection only.
+    fn compare_limits(&self) {
+        let (server, ours) = (self.outbox.max_payload(), self.max_payload_bytes);
+        if server < ours {
+            self.observers.observe(&Observation::NatsNotice {
+                connection: INVOCATIONS,
+                notice: format!(
+                    "the server's max_payload is {server} bytes, and MAX_PAYLOAD_BYTES {ours}: \
+                     larger calls are refused"
+                ),
+            });
         }
     }
 
@@ -207,6 +234,7 @@ impl Companion for Calls {
     fn link(&self, up: bool) {
         if up {
             self.table.accept();
+            self.compare_limits();
         } else {
             // The server forgot our subscription, and with it the replies to what was sent.
             self.looks.forget();
@@ -219,7 +247,8 @@ impl Companion for Calls {
             Refusal::Publish(subject) => {
                 self.table.end_where(CallError::PermissionDenied, |known| {
                     known.as_str() == subject
-                })
+                });
+                self.audiences.refused(subject);
             }
             // No call can be answered before the server permits it again, perhaps on another
             // connection.

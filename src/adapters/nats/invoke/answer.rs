@@ -105,14 +105,10 @@ mod tests {
         let answered = Answered {
             body: Bytes::new(),
             error: Some(Box::new(error)),
-            trail: trail.clone(),
-        };
-        let first = First {
-            trail: &trail,
-            served_by: "pod-1",
+            trail,
         };
         let (mut block, mut out) = (HeaderBlock::default(), Vec::new());
-        headers(&mut block, &answered, Some(first));
+        headers(&mut block, &answered, "pod-1");
         write::publish_with_headers(&mut out, b"r", None, &block, b"");
         let text = String::from_utf8(out).unwrap();
         let lines: Vec<_> = text.trim_end().lines().skip(2).collect();

@@ -228,7 +228,7 @@ impl Job {
     ) -> Result<Whole, RegistryError> {
         let calls = &self.server().calls;
         let mut first = Some(stream.trail.clone());
-        let audience = calls.watch(stream.canceller());
+        let audience = calls.watch(&self.reply, stream.canceller());
         for sequence in 1u64.. {
             match stream.next().await {
                 Piece::Chunk(body) => {

@@ -279,6 +279,10 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                         shared.outbox.accepts(turn.max_payload);
                         informed = true;
                     }
+                    // Asked for again, one that it has counts as another.
+                    Step::Refused(Refusal::Full) if !reader.refusals.is_asking() => {
+                        return Err(Lost::Full);
+                    }
                     Step::Refused(refusal) => {
                         if let Refusal::Subscription(subject) = &refusal {
                             reader.refusals.refused(subject, reader.now);

@@ -46,6 +46,11 @@ impl Refusals {
         due
     }
 
+    /// Whether an attempt is under way.
+    pub(super) fn is_asking(&self) -> bool {
+        self.asked.is_some()
+    }
+
     /// The server has answered the attempt; which subjects it no longer refuses.
     pub(super) fn answered(&mut self) -> BTreeSet<String> {
         let mut permitted = self.asked.take().unwrap_or_default();

@@ -6,6 +6,7 @@ use crate::domain::quote::quoted;
 
 const PUBLISH: &str = "Permissions Violation for Publish to ";
 const SUBSCRIPTION: &str = "Permissions Violation for Subscription to ";
+const FULL: &str = "maximum subscriptions exceeded";
 
 /// How the words about a login begin, in lower case.
 const LOGIN: [&str; 4] = [
@@ -24,6 +25,9 @@ pub enum Refusal {
     /// We may not subscribe to the subject.
     #[error("not permitted to subscribe to {}", quoted(.0))]
     Subscription(String),
+    /// It takes no more subscriptions on this connection, and does not say which one.
+    #[error("{}", FULL)]
+    Full,
     /// The login is not accepted, has expired, or was taken back.
     #[error("{0}")]
     Login(String),
@@ -43,6 +47,9 @@ impl Refusal {
             return Self::Subscription(subject_of(subject));
         }
         let lower = text.to_ascii_lowercase();
+        if lower == FULL {
+            return Self::Full;
+        }
         let about_login = LOGIN.iter().any(|phrase| lower.starts_with(phrase));
         let text = quoted(&text);
         if about_login {
@@ -91,6 +98,7 @@ mod tests {
                 "User Authentication Expired",
                 Refusal::Login(text("User Authentication Expired")),
             ),
+            ("maximum subscriptions exceeded", Refusal::Full),
             ("Invalid Subject", Refusal::Other(text("Invalid Subject"))),
             ("Stale Connection", Refusal::Other(text("Stale Connection"))),
             (

@@ -52,6 +52,9 @@ pub enum Lost {
     /// The login was not accepted, or has expired.
     #[error("the server refuses the login: {0}")]
     Login(String),
+    /// It takes fewer subscriptions than there are: some requests would reach nobody.
+    #[error("the server takes too few subscriptions of one connection: raise `max_subscriptions`")]
+    Full,
     /// Nothing has arrived for too long, or no answer: the connection is dead, perhaps in one
     /// direction only.
     #[error("the server is silent")]

@@ -1,5 +1,6 @@
 //! The work of a change of one extension.
 
+use serde_json::Value as Json;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Error, Row};
 
@@ -72,13 +73,15 @@ fn changes(step: &Step, stored: Option<&Stored>) -> bool {
     let stored = stored.map(|stored| &stored.record);
     match step {
         Step::Insert(_) | Step::Delete | Step::DeleteVersion(_) | Step::DeleteInstance(_) => true,
+        Step::Update(patch) => stored.is_some_and(|stored| overwrites(&stored.own, patch)),
         Step::PutVersion(row) => stored.is_some_and(|stored| {
-            let name = row.text("version").unwrap_or_default();
-            stored.version(name).is_none()
+            let known = stored.version(row.text("version").unwrap_or_default());
+            known.is_none_or(|known| overwrites(known, row))
         }),
         Step::PutInstance(row) => stored.is_some_and(|stored| {
-            let named = |known: &Fields<'_>| known.text("instance_id") == row.text("instance_id");
-            !stored.instances.iter().any(named)
+            let mut all = stored.instances.iter();
+            let known = all.find(|known| known.text("instance_id") == row.text("instance_id"));
+            known.is_none_or(|known| overwrites(known, row))
         }),
         Step::Switch {
             enabled,
@@ -88,6 +91,41 @@ fn changes(step: &Step, stored: Option<&Stored>) -> bool {
             !is("enabled", *enabled) || !is("auto_disabled", *auto_disabled)
         }),
         _ => false,
+    }
+}
+
+/// Whether a row changes for sure where `row` is written over it. A default may be what it has, and
+/// so may JSON in another notation.
+fn overwrites(stored: &Fields<'_>, row: &Fields<'_>) -> bool {
+    row.iter().any(|(name, new)| match (stored.get(name), new) {
+        (_, Value::Unset) => false,
+        (Value::Json(old), Value::Json(new)) => {
+            let (old, new) = (serde_json::from_str(old), serde_json::from_str(new));
+            let both = old.ok().zip(new.ok());
+            both.is_some_and(|(old, new)| differ(&old, &new))
+        }
+        (Value::Json(_), _) | (_, Value::Json(_)) => false,
+        (old, new) => old != new,
+    })
+}
+
+/// Whether two JSON values differ for sure: floats are not read exactly.
+fn differ(one: &Json, other: &Json) -> bool {
+    match (one, other) {
+        (Json::Number(one), Json::Number(other)) => {
+            let [one, other] = [one, other].map(|it| it.as_f64().unwrap_or_default());
+            (one - other).abs() > one.abs() * 1e-9
+        }
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() != other.len() || one.iter().zip(other).any(|(one, other)| differ(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            let differs = |(key, one): (&String, &Json)| {
+                other.get(key).is_none_or(|other| differ(one, other))
+            };
+            one.len() != other.len() || one.iter().any(differs)
+        }
+        (one, other) => one != other,
     }
 }
 
@@ -123,4 +161,37 @@ async fn rehearsal(client: &Client, id: &str, policy: &Policy) -> Result<Rehears
         changed: names.collect::<Result<_, _>>()?,
         record: snapshot::record(client, policy, id).await?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(json: &str) -> Fields<'_> {
+        [("config", Value::read(json))].into_iter().collect()
+    }
+
+    fn retry(times: i64) -> Fields<'static> {
+        [("retry", Value::Number(times))].into_iter().collect()
+    }
+
+    #[test]
+    fn only_what_changes_a_row_for_sure_is_missed() {
+        for (old, new, sure) in [
+            (r#""a""#, r#""b""#, true),
+            ("null", r#""b""#, true),
+            (r#""a""#, "null", false),
+            ("null", "{}", false),
+            ("{}", r#"{"a":1}"#, true),
+            (r#"{"a": 1}"#, r#"{"a":1}"#, false),
+            (r#"{"a": 100}"#, r#"{"a":1e2}"#, false),
+            (r#"{"a": 0.1}"#, r#"{"a":0.2}"#, true),
+            (r#"{"a": [1, true]}"#, r#"{"a":[1,false]}"#, true),
+            (r#"{"b": 1}"#, r#"{"a":1}"#, true),
+        ] {
+            assert_eq!(overwrites(&fields(old), &fields(new)), sure, "{old} {new}");
+        }
+        assert!(!overwrites(&retry(1), &retry(1)));
+        assert!(overwrites(&retry(1), &retry(2)));
+    }
 }

@@ -200,8 +200,17 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let begun = Instant::from_std(pending.begun);
         let (ends, by_caller) = self.plan.attempt_ends(begun);
         self.tried.extend(pending.whom.instance.clone());
-        let awaited = Awaited::of(&self.plan, &self.recorder.runtime, pending.number);
-        let (call, reply) = match self.exchange(&pending, begun, ends).await {
+        let sent = self.send(&pending, begun, ends);
+        // Of what was not sent its extension need not hear.
+        let awaited = match sent {
+            Ok(_) => Awaited::of(&self.plan, &self.recorder.runtime, pending.number),
+            Err(_) => None,
+        };
+        let replied = match sent {
+            Ok(call) => self.reply(call, begun, ends).await,
+            Err(error) => Err(error),
+        };
+        let (call, reply) = match replied {
             Ok(answer) => answer,
             Err(error) => {
                 let ended = self.ended(error, by_caller, begun, ends);
@@ -238,24 +247,28 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.judge(pending, &ended(&reply), Some(&reply))
     }
 
-    /// Sends the request and waits for the first reply.
-    async fn exchange(
-        &self,
-        pending: &Pending,
-        begun: Instant,
-        ends: Instant,
-    ) -> Result<(C::Call, Reply), NoReply> {
+    /// Sends the request.
+    fn send(&self, pending: &Pending, begun: Instant, ends: Instant) -> Result<C::Call, NoReply> {
         let plan = &self.plan;
         let subject = plan.subject(pending.whom.instance.as_ref());
         let headers = plan.headers(pending.number, begun, ends, pending.span_id);
-        let patience = self.recorder.patience();
         let caller = &self.invoker.caller;
         let call = caller.call(subject, &headers, &plan.body.bytes, ends);
-        let mut call = call.map_err(|error| match error {
+        call.map_err(|error| match error {
             // An extension that was not asked is not silent.
             CallError::Timeout => NoReply::StoodStill,
             error => NoReply::Call(error),
-        })?;
+        })
+    }
+
+    /// Waits for the first reply.
+    async fn reply(
+        &self,
+        mut call: C::Call,
+        begun: Instant,
+        ends: Instant,
+    ) -> Result<(C::Call, Reply), NoReply> {
+        let patience = self.recorder.patience();
         let wait = self.plan.wait(begun, ends);
         let reply = patience.next(&mut call, wait).await?;
         Ok((call, reply))
