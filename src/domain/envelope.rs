@@ -164,7 +164,7 @@ fn overlaid<'a>(config: &'a JsonObject, request: Option<&'a RawValue>) -> Cow<'a
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
 fn fields(object: &str) -> BTreeMap<Key<'_>, &RawValue> {
-    // Whoever read it has made sure that it is an object whose keys are texts.
+    // Checked where it was read: an object whose keys are texts.
     serde_json::from_str(object).unwrap_or_default()
 }
 

@@ -72,7 +72,7 @@ pub fn with_delta(catalog: &Catalog, delta: Delta, prepare: &PrepareReply) -> Ch
     }
 }
 
-/// Those of `ids` that none of `extensions` has.
+/// The ones among `ids` that no extension in `extensions` has.
 fn absent(
     ids: impl IntoIterator<Item = ExtensionId>,
     extensions: &[Extension],

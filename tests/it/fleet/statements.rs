@@ -49,13 +49,17 @@ async fn a_thousand_invocations_run_no_statement() {
 #[tokio::test]
 async fn a_notification_that_is_no_news_runs_no_statement() {
     let fleet = Fleet::with(&["e"]).await;
+    let many = "UPDATE registry_revision SET revision = 1000000";
+    fleet.rig.sql.batch_execute(many).await.unwrap();
     let _daemon = fleet.started("a", NEVER).await;
-    let notify = "SELECT pg_notify('beamline_registry', revision::text),
-        pg_notify('beamline_registry', '1') FROM registry_revision";
+    // From the second one on they come in order.
+    let mut revision = 0;
     eventually("told again, it looks for nothing", DEADLINE, async || {
         let before = fleet.value(SESSIONS).await;
         for _ in 0..5 {
-            fleet.rig.sql.batch_execute(notify).await.unwrap();
+            revision += 1;
+            let notify = format!("SELECT pg_notify('beamline_registry', '{revision}')");
+            fleet.rig.sql.batch_execute(&notify).await.unwrap();
             tokio::time::sleep(std::time::Duration::from_millis(60)).await;
         }
         let after = fleet.value(SESSIONS).await;
