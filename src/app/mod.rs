@@ -113,6 +113,7 @@ pub async fn serve(
     let publishing = links.publish_events(events, losses, essential.stopped());
     essential.spawn("events", publishing);
 
+    // Outlives what a signal interrupts: a server that has begun must be drained.
     let server = OnceLock::new();
     let serving = async {
         let started = start_serving(links, &shared, desk, restored).await;

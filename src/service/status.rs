@@ -258,8 +258,11 @@ impl Status {
 
     /// Whether the database can be used; `None` before it was asked.
     pub fn database_up(&self) -> Option<bool> {
-        let state = self.database();
-        (state != DatabaseState::Off).then_some(state == DatabaseState::Up)
+        match self.database() {
+            DatabaseState::Off => None,
+            DatabaseState::Up => Some(true),
+            DatabaseState::Down(_) => Some(false),
+        }
     }
 
     /// How long ago the database last confirmed the data; `None` before the first time.

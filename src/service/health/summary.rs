@@ -43,8 +43,10 @@ struct Mean {
 
 impl Mean {
     fn add(&mut self, value: Option<f64>) {
-        self.sum += value.unwrap_or_default();
-        self.count += u32::from(value.is_some());
+        if let Some(value) = value {
+            self.sum += value;
+            self.count += 1;
+        }
     }
 
     fn value(&self) -> Option<f64> {

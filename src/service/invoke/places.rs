@@ -135,13 +135,14 @@ impl Drop for Place {
 }
 
 impl Waiting {
-    /// The place, unless there is none before `until`. Where that is not the caller's deadline, what
-    /// this process stood still is made up for: replies that free places may lie in the socket.
-    pub async fn until(mut self, until: Instant, by_caller: bool) -> Option<Place> {
+    /// The place, unless there is none before `until`. What this process stood still is made up for,
+    /// as replies that free places may lie in the socket, but not beyond the caller's `deadline`.
+    pub async fn until(mut self, until: Instant, deadline: Option<Instant>) -> Option<Place> {
         let limit = until.saturating_duration_since(Instant::now());
-        let place = match by_caller {
-            true => timeout_at(until, &mut self.place).await,
-            false => timeout(limit, &mut self.place).await,
+        let place = timeout(limit, &mut self.place);
+        let place = match deadline {
+            Some(deadline) => timeout_at(deadline, place).await.ok()?,
+            None => place.await,
         };
         place.ok()?.ok()
     }
@@ -160,7 +161,10 @@ impl Drop for Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
     use std::time::Duration;
+
+    use tokio::time::advance;
 
     use super::*;
     use crate::domain::testing::context;
@@ -196,7 +200,7 @@ mod tests {
         assert_eq!(all.enter(&of("a"), 4).unwrap_err(), Overload::TenantShare);
         drop(first);
         places.pop();
-        let place = second.until(soon(), false).await.unwrap();
+        let place = second.until(soon(), None).await.unwrap();
         assert_eq!(all.taken(), 4);
         drop((place, places));
         assert_eq!(all.taken(), 0);
@@ -211,10 +215,10 @@ mod tests {
         places.truncate(1);
         assert_eq!(all.taken(), 1, "lowered: no place is passed on");
         drop(places);
-        let first = first.until(soon(), false).await.unwrap();
+        let first = first.until(soon(), None).await.unwrap();
         let older = waits(all.enter(&of("c"), 1));
         assert_eq!(all.enter(&of("b"), 2).unwrap_err(), Overload::TenantShare);
-        let older = older.until(soon(), false).await.unwrap();
+        let older = older.until(soon(), None).await.unwrap();
         assert_eq!(all.taken(), 2, "raised: who waits comes first");
         drop((first, older));
         assert_eq!(all.taken(), 0);
@@ -225,13 +229,28 @@ mod tests {
         let all = Arc::new(Places::default());
         let place = taken(all.enter(&of("a"), 1));
         let late = waits(all.enter(&of("b"), 1));
-        assert!(late.until(Instant::now(), false).await.is_none());
+        assert!(late.until(Instant::now(), None).await.is_none());
         let given = waits(all.enter(&of("b"), 1));
         drop(place);
         assert_eq!(all.taken(), 1, "it has it, and does not know yet");
         drop(given);
         assert_eq!(all.taken(), 0);
         drop(taken(all.enter(&Context::default(), 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_slept_is_not_made_up_for_beyond_the_callers_deadline() {
+        const SECOND: Duration = Duration::from_secs(1);
+        const MOMENT: Duration = Duration::from_millis(100);
+        let all = Arc::new(Places::default());
+        let _place = taken(all.enter(&of("a"), 1));
+        let (late, begun) = (waits(all.enter(&of("b"), 1)), Instant::now());
+        let until = begun + SECOND;
+        let mut waiting = pin!(late.until(until, Some(until + MOMENT)));
+        assert!(futures_util::poll!(&mut waiting).is_pending());
+        advance(SECOND + 3 * MOMENT).await;
+        assert!(waiting.await.is_none());
+        assert!(begun.elapsed() < SECOND + 4 * MOMENT);
     }
 
     #[test]

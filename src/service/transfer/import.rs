@@ -247,5 +247,8 @@ async fn moving<'a>(
         }
     }
     taken.sort_unstable();
-    Ok(taken.is_empty().then_some(moving).ok_or(taken))
+    Ok(match taken.is_empty() {
+        true => Ok(moving),
+        false => Err(taken),
+    })
 }

@@ -32,7 +32,8 @@ impl Applied {
         let listed = overrides.iter().map(|it| (&it.extension, &it.version));
         let listed: HashSet<_> = listed.collect();
         self.by_circuit.retain(|(id, version), _| {
-            listed.contains(&(id, version)) || !lift(tools, id, version)
+            let ended = !listed.contains(&(id, version)) && lift(tools, id, version);
+            !ended
         });
         for it in overrides {
             self.one(tools, it, self.begun);
@@ -98,8 +99,8 @@ impl OverrideAction {
     }
 }
 
-/// Ends an override, unless what it is of is quarantined: then it has to wait. One that has run out
-/// by itself has ended already, and what the circuit did since is its own.
+/// Ends an override; `false` where what it is of is quarantined: then that has to wait. One that has
+/// run out by itself has ended already, and what the circuit did since is its own.
 fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) -> bool {
     let now = tools.clock.tick();
     let Some(spot) = Spot::find(tools, id.as_str(), version) else {

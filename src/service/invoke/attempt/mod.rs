@@ -103,13 +103,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
 
     /// Waits for a place, as long as for an attempt.
     async fn take_place(&mut self, waiting: Waiting) -> Result<(), RegistryError> {
-        let (until, by_caller) = self.plan.attempt_ends(self.plan.received);
+        let (until, _) = self.plan.attempt_ends(self.plan.received);
         let giving_up = self.invoker.caller.giving_up();
         let place = tokio::select! {
             // First: the end of other calls frees places, too.
             biased;
             () = giving_up.cancelled() => None,
-            place = waiting.until(until, by_caller) => Some(place),
+            place = waiting.until(until, self.plan.deadline) => Some(place),
         };
         let (status, error) = match place {
             Some(Some(place)) => {
