@@ -211,7 +211,8 @@ pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
 }
 
 /// Begins a new epoch and answers it: after a restore, so that every sidecar loads everything
-/// instead of trusting revisions of a history that did not happen. A row that was lost is made.
+/// instead of trusting revisions of a history that did not happen. A row that was lost is made,
+/// with the last revision on record: a second entry of one revision could be taken for the first.
 ///
 /// # Errors
 /// [`MigrateError::Behind`] before [`migrate`].
@@ -222,7 +223,9 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
         .query_one(
             "WITH begun AS (
                  INSERT INTO registry_revision (revision)
-                 SELECT coalesce(max(revision), 0) FROM extensions
+                 SELECT greatest(0, (SELECT max(revision) FROM extensions),
+                     (SELECT max(revision) FROM registry_tombstones),
+                     (SELECT max(revision) FROM extension_audit_log))
                  ON CONFLICT (singleton) DO UPDATE
                  SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
                  RETURNING epoch)

@@ -84,10 +84,7 @@ impl<'p> Assembly<'p> {
                     .insert(extension.id.clone(), self.extensions.len());
                 self.extensions.push(extension);
             }
-            Err(reason) => {
-                self.unserved
-                    .insert(id.to_owned(), Unserved { reason, digest });
-            }
+            Err(reason) => self.condemn(id, reason, digest),
         }
         Ok(())
     }
@@ -117,8 +114,7 @@ impl<'p> Assembly<'p> {
             }),
             Err(reason) if extension.version.as_str() == name => {
                 let reason = format!("its current version, {}: {reason}", quoted(name));
-                self.unserved
-                    .insert(id.to_owned(), Unserved { reason, digest: 0 });
+                self.condemn(id, reason, 0);
             }
             Err(reason) => self.set_aside("extension_versions", id, name, reason),
         }
@@ -182,15 +178,17 @@ impl<'p> Assembly<'p> {
         }
         // What a deletion behind the triggers' back has left over counts too: nothing else
         // distinguishes it from rows of a hidden extension.
-        let unserved = self
-            .unserved
-            .entry(id.to_owned())
-            .or_insert_with(|| Unserved {
-                reason: "it has versions or instances, but no row of its own".to_owned(),
-                digest: 0,
-            });
-        unserved.digest = unserved.digest.wrapping_add(digest);
+        let reason = "it has versions or instances, but no row of its own";
+        self.condemn(id, reason.to_owned(), digest);
         None
+    }
+
+    /// Serves nothing of the extension, for the first reason that there is. The digests of all its
+    /// rows count, of a second one with its id too.
+    fn condemn(&mut self, id: &str, reason: String, digest: u64) {
+        let condemned = self.unserved.entry(id.to_owned());
+        let condemned = condemned.or_insert(Unserved { reason, digest: 0 });
+        condemned.digest = condemned.digest.wrapping_add(digest);
     }
 
     fn set_aside(&mut self, table: &str, id: &str, part: &str, reason: String) {

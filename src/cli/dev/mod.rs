@@ -34,13 +34,15 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
     let mut settings = invocation.settings.clone();
     let mut signals = Signals::catch().map_err(|error| failure(&error.to_string()))?;
     // Gone when this is over.
-    let mut _server = None;
-    if !has_server(invocation) {
-        let server = PrivateServer::start("dev").await;
-        let server = server.map_err(|error| failure(&error))?;
-        server.point(&mut settings.nats);
-        _server = Some(server);
-    }
+    let _server = match has_server(invocation) {
+        true => None,
+        false => {
+            let server = PrivateServer::start("dev").await;
+            let server = server.map_err(|error| failure(&error))?;
+            server.point(&mut settings.nats);
+            Some(server)
+        }
+    };
     alone(&mut settings, folder(&invocation.arguments)).await;
     let log = start_log(&settings.logging)?;
     let files = settings.source.fixtures_dir.display();

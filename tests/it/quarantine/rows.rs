@@ -148,6 +148,8 @@ async fn faulty_rows_are_named_while_the_rest_serves() {
 async fn of_two_rows_with_one_id_one_is_served_and_they_do_not_take_turns() {
     let rig = Rig::start().await;
     run(&rig.sql, &insert("a")).await;
+    let faulty = "INSERT INTO extensions (id, type, subject) VALUES ('b', 'pre', 'internal.b')";
+    run(&rig.sql, faulty).await;
     let daemon = rig.daemon().spawn().await;
     daemon.wait_ready().await;
     run(
@@ -161,6 +163,7 @@ async fn of_two_rows_with_one_id_one_is_served_and_they_do_not_take_turns() {
     for _ in 0..3 {
         assert_eq!(rig.ask("reload", &json!({})).await.ok()["updated"], 0);
         assert_eq!(rig.lookup("a").await.ok()["timeout_ms"], 5000);
-        assert_eq!(origins(&rig.stats().await), ["extensions/a/again"]);
+        let both = ["extensions/a/again", "extensions/b"];
+        assert_eq!(origins(&rig.stats().await), both);
     }
 }

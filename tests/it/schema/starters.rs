@@ -146,3 +146,14 @@ async fn a_new_epoch_keeps_the_revision() {
     );
     assert_eq!(revision(&client).await, 1);
 }
+
+#[tokio::test]
+async fn a_lost_revision_goes_on_after_the_last_one_on_record() {
+    let (_database, client) = migrated().await;
+    seed(&client).await.unwrap();
+    run(&client, "DELETE FROM extensions").await;
+    assert_eq!(revision(&client).await, 2);
+    run(&client, "DELETE FROM registry_revision").await;
+    new_epoch(&client).await.unwrap();
+    assert_eq!(revision(&client).await, 2);
+}

@@ -18,12 +18,10 @@ const VERSION_ROWS: &str = "SELECT v.id || '/' || v.version, \
         coalesce(to_jsonb(v) -> 'routing_rules' NOT IN ('{}', 'null'), false) \
     FROM extension_versions v JOIN extensions e USING (id) ORDER BY v.id, v.version";
 
-/// What becomes of them, in the order in which [`notes`] has them.
-const NOTES: [&str; 3] = [
-    "switched off, because without rules it would take all traffic",
-    "switched on without its rules, because it is the current version",
-    "current version with rules: serves only what they match",
-];
+/// What becomes of them.
+const OFF: &str = "switched off, because without rules it would take all traffic";
+const ON: &str = "switched on without its rules, because it is the current version";
+const NARROW: &str = "current version with rules: serves only what they match";
 
 /// What an upgrade would find, and do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +89,7 @@ async fn notes(client: &impl GenericClient) -> Result<Vec<String>, Error> {
             _ => {}
         }
     }
-    let notes = [off, on, narrow].into_iter().zip(NOTES);
+    let notes = [(off, OFF), (on, ON), (narrow, NARROW)].into_iter();
     let told = notes.filter(|(names, _)| !names.is_empty());
     Ok(told
         .map(|(names, what)| format!("{what}: {}", list(&names)))

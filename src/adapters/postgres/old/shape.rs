@@ -226,3 +226,27 @@ impl Shape {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ours_are_all_tables_that_only_our_migrations_make() {
+        let migrations = [
+            include_str!("../../../../migrations/V1__definitions.sql"),
+            include_str!("../../../../migrations/V2__revision.sql"),
+            include_str!("../../../../migrations/V3__audit.sql"),
+            include_str!("../../../../migrations/V4__health.sql"),
+            include_str!("../../../../migrations/V5__fleet.sql"),
+        ];
+        let lines = migrations.into_iter().flat_map(str::lines);
+        let made = lines.filter_map(|line| line.strip_prefix("CREATE TABLE "));
+        let made = made.filter_map(|rest| rest.split(' ').next());
+        let mut made: Vec<_> = made.filter(|name| *name != "IF").collect();
+        made.sort_unstable();
+        let mut ours: Vec<_> = OURS.split(' ').collect();
+        ours.sort_unstable();
+        assert_eq!(made, ours);
+    }
+}
