@@ -223,13 +223,14 @@ fn control_subscriptions(layout: &Layout) -> Vec<Subscription<Asked>> {
 }
 
 impl Server {
-    /// Waits until the servers have confirmed that they have seen every subscription.
+    /// Waits until the servers have confirmed that they have seen every subscription, and refuse none
+    /// for lookups and calls. Without another verb a sidecar still does what routers need.
     pub async fn confirmed(&self) {
         let links = &self.links;
         tokio::join!(
-            links.lookup.confirmed(),
+            links.lookup.subscribed(),
             links.control.confirmed(),
-            links.invoke.confirmed()
+            links.invoke.subscribed()
         );
     }
 
