@@ -1,5 +1,5 @@
 -- Foreign keys to extensions, of any name and age, give way to ours; the audit log keeps none, so
--- that its entries outlive their extension. Its list of actions gives way, too.
+-- that its entries outlive their extension. Its list of actions gives way, too; other checks stay.
 DO $$
 DECLARE
     link record;
@@ -10,7 +10,9 @@ BEGIN
         WHERE conrelid IN (to_regclass('extension_versions'), to_regclass('extension_instances'),
                 to_regclass('extension_health'), to_regclass('extension_audit_log'))
           AND (contype = 'f' AND confrelid = 'extensions'::regclass
-              OR contype = 'c' AND conrelid = to_regclass('extension_audit_log'))
+              OR contype = 'c' AND conrelid = to_regclass('extension_audit_log')
+                  AND conkey @> ARRAY[(SELECT attnum FROM pg_attribute
+                                       WHERE attrelid = conrelid AND attname = 'action')])
     LOOP
         EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', link.child, link.conname);
     END LOOP;

@@ -18,6 +18,9 @@ use crate::service::caller::{ACCEPT, CALL_ID, DEADLINE_MS};
 use crate::service::error::RegistryError;
 use crate::service::invoke::{Invocation, known_as};
 
+/// The header beside `traceparent`; of several, all are one list.
+pub const TRACESTATE: &str = "tracestate";
+
 /// The body of an `invoke`.
 #[derive(Debug, serde::Deserialize, ToSchema)]
 #[schema(as = InvokeRequest)]
@@ -83,7 +86,7 @@ impl<'a> InvokeHeaders<'a> {
             call_id: get(CALL_ID),
             stream: get(ACCEPT) == Some("stream"),
             traceparent: get("traceparent"),
-            tracestate: get("tracestate"),
+            tracestate: get(TRACESTATE),
         }
     }
 

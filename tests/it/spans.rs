@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
 
 use async_nats::HeaderMap;
 use axum::Router;
@@ -13,12 +14,16 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::post;
+use beamline_registry::adapters::otlp;
+use beamline_registry::domain::traceparent::{TraceParent, TraceSeed};
+use beamline_registry::service::spans::{self, SpanSink, Work};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as AnyValue;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::daemon::{Builder, message};
 use crate::harness::{Behaviour, DEADLINE, Daemon, Extension, eventually};
@@ -216,4 +221,32 @@ async fn a_collector_that_is_away_costs_nobody_an_answer() {
     collector.span(TRACE, "lookup").await;
     daemon.sigterm();
     assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+}
+
+/// More than two full batches.
+#[tokio::test]
+async fn what_is_left_at_the_end_is_sent_whole() {
+    const LEFT: usize = 1100;
+    let collector = Collector::start().await;
+    let endpoint = format!("http://{}", collector.addr);
+    let (queue, exporter) = otlp::channel(&endpoint, "pod-1").unwrap();
+    let seed = TraceSeed {
+        trace_id: [1; 16],
+        span_id: [2; 8],
+    };
+    for _ in 0..LEFT {
+        queue.take(spans::Span {
+            work: Work::Lookup,
+            context: TraceParent::begin(seed),
+            parent: None,
+            begun: SystemTime::now(),
+            took: Duration::ZERO,
+            attributes: Vec::new(),
+            error: None,
+        });
+    }
+    let stop = CancellationToken::new();
+    stop.cancel();
+    exporter.run(stop).await;
+    assert_eq!(collector.spans.lock().unwrap().len(), LEFT);
 }

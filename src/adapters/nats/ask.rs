@@ -244,6 +244,13 @@ impl Asker {
         self.link.borrow().refusal(subject)
     }
 
+    /// The first complaint of the server that has these words.
+    pub(super) fn complaint(&self, words: &str) -> Option<String> {
+        let link = self.link.borrow();
+        let mut complaints = link.refusals.iter();
+        complaints.find(|it| it.contains(words)).cloned()
+    }
+
     /// What happens to the connection.
     pub fn link(&self) -> watch::Receiver<Link> {
         self.link.clone()

@@ -205,6 +205,13 @@ pub fn subscriptions(layout: &Layout) -> Vec<(String, Option<String>)> {
     own.chain(control).collect()
 }
 
+/// The most subscriptions that one of a daemon's connections has, its inbox included.
+pub fn most_subscriptions(layout: &Layout) -> usize {
+    let invoke = layout.subscriptions(Verb::Invoke).len() + 1;
+    let lookup = layout.subscriptions(Verb::Lookup).len();
+    control_subscriptions(layout).len().max(invoke).max(lookup)
+}
+
 fn control_subscriptions(layout: &Layout) -> Vec<Subscription<Asked>> {
     let verbs = Verb::ALL.into_iter().filter(|verb| !verb.has_own_lane());
     let requests = verbs.flat_map(|verb| layout.subscriptions(verb));
@@ -223,13 +230,14 @@ fn control_subscriptions(layout: &Layout) -> Vec<Subscription<Asked>> {
 }
 
 impl Server {
-    /// Waits until the servers have confirmed that they have seen every subscription.
+    /// Waits until the servers have confirmed that they have seen every subscription, and refuse none
+    /// for lookups and calls. Without another verb a sidecar still does what routers need.
     pub async fn confirmed(&self) {
         let links = &self.links;
         tokio::join!(
-            links.lookup.confirmed(),
+            links.lookup.subscribed(),
             links.control.confirmed(),
-            links.invoke.confirmed()
+            links.invoke.subscribed()
         );
     }
 

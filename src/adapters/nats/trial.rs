@@ -13,8 +13,9 @@ use tokio::time::{sleep, timeout};
 
 use super::ask::Asker;
 use super::respond::{ERROR, ERROR_CODE};
-use super::server::subscriptions;
+use super::server::{most_subscriptions, subscriptions};
 use super::subjects::Layout;
+use super::wire::refusal::Refusal;
 use crate::config::{NatsAddress, NatsSettings};
 use crate::documents;
 use crate::service::error::RegistryError;
@@ -173,6 +174,30 @@ impl Trial {
             })
         });
         Ok((count, refused.collect()))
+    }
+
+    /// Has as many subscriptions at a time as the daemon's connection with the most, all of them to
+    /// subjects below our own inbox; how many that are.
+    ///
+    /// # Errors
+    /// The server takes fewer, or the connection broke.
+    pub async fn holds(&mut self, layout: &Layout) -> Result<usize, String> {
+        let most = most_subscriptions(layout);
+        let mut held = Vec::new();
+        // One is the echo.
+        for number in 1..most {
+            let subject = format!("{}.{number}", self.inbox);
+            let subscriber = self.asker.client.subscribe(subject).await;
+            held.push(subscriber.map_err(|error| error.to_string())?);
+        }
+        self.round_trip().await?;
+        sleep(COMPLAINTS).await;
+        for subscriber in &mut held {
+            let ended = subscriber.unsubscribe().await;
+            ended.map_err(|error| error.to_string())?;
+        }
+        let full = self.asker.complaint(&Refusal::Full.to_string());
+        full.map_or(Ok(most), Err)
     }
 
     /// Answers what came in between.

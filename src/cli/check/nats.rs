@@ -31,6 +31,10 @@ const PAYLOAD: Advice = (
     "raise max_payload of the server, or lower EXTENSION_REGISTRY_MAX_PAYLOAD_BYTES",
     "docs/configuration.md#limits",
 );
+const SUBSCRIPTIONS: Advice = (
+    "raise max_subscriptions of the server, or the limit of the daemon's account or user",
+    "docs/troubleshooting.md#nobody-answers",
+);
 const SLOW: Advice = (
     "look at the server's log and at the network",
     "docs/troubleshooting.md#nobody-answers",
@@ -104,6 +108,13 @@ async fn rights(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
         }
         Err(problem) => lines.push(Line::bad("may subscribe", problem, SLOW)),
     }
+    lines.push(match trial.holds(&layout).await {
+        Ok(most) => Line::good(format!("may have {most} subscriptions on a connection")),
+        Err(problem) => {
+            let what = "may have all its subscriptions on a connection";
+            Line::bad(what, problem, SUBSCRIPTIONS)
+        }
+    });
     lines.extend(publishing(settings, trial).await);
     lines
 }

@@ -122,6 +122,19 @@ async fn rights_to_subjects() {
     }
 }
 
+/// Each subject by itself is taken; all of one connection are too many.
+#[tokio::test]
+async fn a_server_that_takes_too_few_subscriptions() {
+    let site = Site::with(&sound()).await;
+    let few = NatsServer::builder().config("max_subscriptions: 20");
+    let few = few.start().await;
+    let found = Found::by(site.daemon().nats(&few.url())).await;
+    found.names("NATS", "maximum subscriptions exceeded");
+    found.advises(
+        "raise max_subscriptions of the server, or the limit of the daemon's account or user",
+    );
+}
+
 /// Of the default places for replies some may be refused; of those that were chosen none.
 #[tokio::test]
 async fn rights_to_answer() {

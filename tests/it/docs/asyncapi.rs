@@ -132,6 +132,17 @@ impl Made {
         let summary =
             "A call of an extension, at its subject; it answers any JSON, an error, or a stream";
         self.sends("extension", "{subject}", "ExtensionRequest", summary);
+        self.message("ExtensionAnswer", "ExtensionReply", headers(ANSWER));
+        let answers = json!({
+            "address": null,
+            "description": "The reply subject of a call",
+            "messages": references(&["ExtensionAnswer"])
+        });
+        self.channels.insert("answers".to_owned(), answers);
+        self.operations["extension"]["reply"] = json!({
+            "channel": {"$ref": "#/channels/answers"},
+            "messages": [{"$ref": "#/channels/answers/messages/ExtensionAnswer"}]
+        });
         let nothing = json!({"const": ""});
         self.schemas.insert("Nothing".to_owned(), nothing);
         self.message("CallCancelled", "Nothing", headers(CANCELLED));
@@ -354,6 +365,23 @@ const CALL: &[Header] = &[
     ),
     ("Beamline-Call-Id", "What a cancellation names"),
     ("Beamline-Probe", "`1`: a probe, and no call"),
+];
+const ANSWER: &[Header] = &[
+    (
+        "Nats-Service-Error-Code",
+        "Of an error: its number, 400 or above",
+    ),
+    ("Nats-Service-Error", "Of an error: its text"),
+    (
+        "Retry-After",
+        "Of an error 429 or 503: in how many seconds to call again",
+    ),
+    ("Beamline-Retry-After-Ms", "The same, in milliseconds"),
+    ("Beamline-Load", "How busy the instance is, from 0"),
+    (
+        "Beamline-Stream",
+        "`chunk` or `end`, of a message of a stream",
+    ),
 ];
 const CANCELLED: &[Header] = &[
     ("Beamline-Call-Id", "The call"),

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::{ALICE, Api, error, plain, send};
 use crate::harness::{DEADLINE, eventually, http};
+use crate::schema::{run, value};
 
 #[tokio::test]
 async fn an_extension_lives_its_life() {
@@ -233,4 +234,34 @@ async fn a_change_that_a_drain_finds_waiting_is_answered_with_its_record() {
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(answer.json()["timeout_ms"], 77);
     assert_eq!(api.daemon.wait_exit(DEADLINE).await, 0);
+}
+
+/// What gives up requests at a shutdown does not know their bodies: a dry run still says itself that
+/// nothing is written.
+#[tokio::test]
+async fn a_dry_run_that_is_given_up_at_a_shutdown_has_changed_nothing() {
+    let api = Api::with(|daemon| daemon.setting("SHUTDOWN_GRACE_SECONDS", "300ms")).await;
+    api.ask("POST /admin/extensions", &plain("x")).await;
+    let observer = api.rig.database.connect().await;
+    let lock = "BEGIN; SELECT FROM registry_revision FOR UPDATE";
+    run(&api.rig.sql, lock).await;
+    let update = |dry_run: bool| json!({"timeout_ms": 77, "dry_run": dry_run});
+    let (rehearsal, change) = (update(true), update(false));
+    let (rehearsed, written, ()) = tokio::join!(
+        api.ask("PATCH /admin/extensions/x", &rehearsal),
+        api.ask("PATCH /admin/extensions/x", &change),
+        async {
+            let waiting = "SELECT count(*) FROM pg_stat_activity
+                WHERE datname = current_database() AND wait_event_type = 'Lock'";
+            eventually("both wait for the lock", DEADLINE, async || {
+                value(&observer, waiting).await == "2"
+            })
+            .await;
+            api.daemon.sigterm();
+        }
+    );
+    assert_eq!(error(&rehearsed), (503, "shutting_down".to_owned()));
+    assert_eq!(error(&written), (503, "database_unavailable".to_owned()));
+    let outcome = &written.json()["error"]["details"]["outcome"];
+    assert_eq!(outcome, "unknown");
 }

@@ -151,6 +151,8 @@ async fn trace_headers_are_found_however_they_are_spelled() {
     let mut headers = HeaderMap::new();
     headers.insert("Traceparent", CALLER);
     headers.insert("Tracestate", "vendor=1");
+    // Sent apart, they are one list all the same.
+    headers.append("Tracestate", "other=2");
     let body = r#"{"id":"x","payload":{}}"#;
     let invoke = subject("invoke");
     let answer = site
@@ -161,7 +163,7 @@ async fn trace_headers_are_found_however_they_are_spelled() {
     let received = extension.last();
     let [_, trace, ..] = parts(received.header("traceparent").unwrap());
     assert_eq!(trace, "4bf92f3577b34da6a3ce929d0e0e4736");
-    assert_eq!(received.header("tracestate"), Some("vendor=1"));
+    assert_eq!(received.header("tracestate"), Some("vendor=1,other=2"));
 }
 
 #[tokio::test]

@@ -157,3 +157,38 @@ async fn a_server_that_takes_too_few_subscriptions_is_named_and_counts_as_unreac
         (503, &json!(["nats"]))
     );
 }
+
+/// Routers would get "no responders" from a sidecar that reports to be ready.
+#[tokio::test]
+async fn a_sidecar_that_may_not_hear_lookups_is_not_ready() {
+    let builder = |denied: &str| {
+        NatsServer::builder().config(&format!(
+            r#"no_auth_user: anyone
+            authorization {{ users: [
+                {{ user: anyone, password: secret }}
+                {{ user: sidecar, password: secret,
+                   permissions: {{ subscribe: {{ deny: ["{denied}", "$SRV.PING"] }} }} }}
+            ] }}"#
+        ))
+    };
+    let nats = builder("beamline.registry.lookup").start().await;
+    let mut site = Site::on(nats, &extensions()).await;
+    let daemon = site.daemon().setting("NATS_USER", "sidecar");
+    let daemon = daemon.setting("NATS_PASSWORD", "secret").spawn().await;
+    daemon
+        .wait_line("the refusal", |line| {
+            let refused = "not permitted to subscribe to beamline.registry.lookup";
+            line.contains(refused).then_some(())
+        })
+        .await;
+    eventually("only NATS is missing", DEADLINE, async || {
+        let page = daemon.get("/readyz").await;
+        let told = page.status == 503 && page.json()["missing"] == json!(["nats"]);
+        if told { Ok(()) } else { Err(page) }
+    })
+    .await;
+    site.nats.configure(builder("nothing"));
+    site.nats.reload();
+    daemon.wait_ready().await;
+    assert_eq!(site.send("lookup", "plain").await.ok()["id"], "plain");
+}

@@ -204,6 +204,18 @@ async fn the_schema_is_ours_with_what_the_original_had_besides() {
     }
 }
 
+#[tokio::test]
+async fn an_operators_own_check_of_the_audit_stays() {
+    let (_database, mut client) = made(ROWS).await;
+    let check = "ALTER TABLE extension_audit_log
+        ADD CONSTRAINT of_an_operator CHECK (length(changed_by) < 200)";
+    run(&client, check).await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    let kept = "SELECT count(*) FROM pg_constraint WHERE conname = 'of_an_operator'";
+    assert_eq!(value(&client, kept).await, "1");
+    run(&client, "UPDATE extensions SET enabled = NOT enabled").await;
+}
+
 /// CASES.md D1: all of it at once, and nothing changed.
 #[tokio::test]
 async fn what_cannot_be_carried_is_listed_at_once_and_nothing_is_changed() {

@@ -28,7 +28,7 @@ use super::wire::operation::Message;
 use super::wire::write::HeaderBlock;
 use crate::documents;
 use crate::documents::desk::Desk;
-use crate::documents::invoke::{InvokeArguments, InvokeHeaders};
+use crate::documents::invoke::{InvokeArguments, InvokeHeaders, TRACESTATE};
 use crate::domain::call_id::CallId;
 use crate::domain::overload::Overload;
 use crate::service::boundary::{answered, survived};
@@ -146,7 +146,11 @@ impl InvokeServer {
         received: Instant,
     ) -> Result<Begun, RegistryError> {
         let (headers, subject) = opened(route, message)?;
-        let headers = InvokeHeaders::read(|name| headers.get(name));
+        let tracestate = headers.joined(TRACESTATE);
+        let headers = InvokeHeaders::read(|name| match name {
+            TRACESTATE => tracestate.as_deref(),
+            name => headers.get(name),
+        });
         let arguments = InvokeArguments::read(message.payload, route.id(subject))?;
         let mut invocation = arguments.invocation(&headers, received)?;
         if !arguments.dry_run() {

@@ -133,6 +133,8 @@ pub(super) struct Shared<T> {
     pub(super) served: OnceLock<Served<T>>,
     pub(super) companion: Arc<dyn Companion>,
     pub(super) up: watch::Sender<bool>,
+    /// Whether the server refuses a subject of [`served`](Self::served).
+    pub(super) refused: watch::Sender<bool>,
     pub(super) stop: AtomicBool,
     pub(super) status: Arc<Status>,
     pub(super) observers: Observers,
@@ -188,6 +190,7 @@ impl Start<'_> {
             served: OnceLock::new(),
             companion,
             up: watch::Sender::new(false),
+            refused: watch::Sender::new(false),
             stop: AtomicBool::new(false),
             status: Arc::clone(self.status),
             observers: self.observers.clone(),
@@ -235,6 +238,19 @@ impl<T: Copy + Send + Sync + 'static> Lane<T> {
         while up.wait_for(|up| *up).await.is_ok() && !self.round_trip(ROUND_TRIP).await {}
     }
 
+    /// Waits until a server has confirmed that it has seen every subscription, and refuses none.
+    pub async fn subscribed(&self) {
+        let mut refused = self.shared.refused.subscribe();
+        loop {
+            self.confirmed().await;
+            // What the server had refused came before its confirmation.
+            let is_refused = *refused.borrow();
+            if !is_refused || refused.wait_for(|refused| !*refused).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Waits until the server has seen all that was sent before; at once if there is no connection.
     pub async fn round_trip(&self, patience: Duration) -> bool {
         let end = tokio::time::Instant::now() + patience;
@@ -274,6 +290,13 @@ impl<T> Shared<T> {
         if let Some(served) = self.served.get().filter(|_| requests) {
             served.subscribe(lines);
         }
+    }
+
+    /// Whether requests come at `subject`.
+    pub(super) fn serves(&self, subject: &str) -> bool {
+        let served = self.served.get().into_iter();
+        let mut subscriptions = served.flat_map(|served| &served.subscriptions);
+        subscriptions.any(|subscription| subscription.subject == subject)
     }
 
     pub(super) fn unsubscribe(&self, lines: &mut Vec<u8>) {

@@ -136,6 +136,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         }
         self.up(true);
         shared.companion.link(true);
+        shared.refused.send_replace(false);
         let mut reader = Reader::new(&socket, secured, buffer, session);
         let ended = self.read(&mut reader, address);
         self.servers.ended(began.elapsed());
@@ -236,6 +237,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                         companion.permitted(&subject);
                         self.notice(format!("permitted to subscribe to {}", quoted(&subject)));
                     }
+                    let refused = reader.refusals.any(|subject| self.shared.serves(subject));
+                    self.shared.refused.send_replace(refused);
                 }
                 Some(Ping::Companion(number)) => {
                     companion.looked(number);
@@ -286,6 +289,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                     Step::Refused(refusal) => {
                         if let Refusal::Subscription(subject) = &refusal {
                             reader.refusals.refused(subject, reader.now);
+                            if shared.serves(subject) {
+                                shared.refused.send_replace(true);
+                            }
                         }
                         shared.companion.refused(&refusal);
                         self.notice(refusal.to_string());

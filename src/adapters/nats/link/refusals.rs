@@ -51,6 +51,11 @@ impl Refusals {
         self.asked.is_some()
     }
 
+    /// Whether a subject like this is refused.
+    pub(super) fn any(&self, like: impl Fn(&str) -> bool) -> bool {
+        self.refused.iter().any(|subject| like(subject))
+    }
+
     /// The server has answered the attempt; which subjects it no longer refuses.
     pub(super) fn answered(&mut self) -> BTreeSet<String> {
         let mut permitted = self.asked.take().unwrap_or_default();
@@ -80,6 +85,7 @@ mod tests {
         assert!(!refusals.ask(again + AGAIN), "the answer is awaited");
         refusals.refused("b", again);
         assert_eq!(refusals.answered(), subjects(&["a"]));
+        assert!(refusals.any(|it| it == "b") && !refusals.any(|it| it == "a"));
         assert!(!refusals.ask(again + AGAIN / 2));
         assert!(refusals.ask(again + AGAIN));
         assert_eq!(refusals.answered(), subjects(&["b"]));

@@ -3,6 +3,7 @@
 //! The sender of a message decides what its block holds, so a block that cannot be read is a
 //! fact about that message and about nothing else.
 
+use std::borrow::Cow;
 use std::str;
 
 use thiserror::Error;
@@ -92,6 +93,24 @@ impl<'b> Headers<'b> {
         header::find(self.iter(), name)
     }
 
+    /// The values of a list that may be sent in several headers, found as [`get`](Self::get) does, as
+    /// the one list that they are (RFC 9110, section 5.3).
+    pub fn joined(&self, name: &str) -> Option<Cow<'b, str>> {
+        let is_exact = self.iter().any(|(known, _)| known == name);
+        let named = self.iter().filter(|(known, _)| match is_exact {
+            true => *known == name,
+            false => known.eq_ignore_ascii_case(name),
+        });
+        let mut values = named.map(|(_, value)| value);
+        let mut list = Cow::Borrowed(values.next()?);
+        for value in values {
+            let list = list.to_mut();
+            list.push(',');
+            list.push_str(value);
+        }
+        Some(list)
+    }
+
     /// All headers, in order; values without the white space around them.
     pub fn iter(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
         let lines = self.lines.split_terminator("\r\n");
@@ -129,6 +148,22 @@ mod tests {
 
     fn read(block: &[u8]) -> Result<Headers<'_>, Malformed> {
         RawHeaders(block).read()
+    }
+
+    #[test]
+    fn a_list_in_several_headers_is_one() {
+        let block = b"NATS/1.0\r\nA: 1\r\nB: x\r\na:2 \r\nA: 3\r\n\r\n";
+        let headers = read(block).unwrap();
+        for (name, list) in [
+            ("A", Some("1,3")),
+            ("a", Some("2")),
+            ("b", Some("x")),
+            ("C", None),
+        ] {
+            assert_eq!(headers.joined(name).as_deref(), list, "{name}");
+        }
+        let spelled = read(b"NATS/1.0\r\nAB: 1\r\naB: 2\r\n\r\n").unwrap();
+        assert_eq!(spelled.joined("ab").as_deref(), Some("1,2"));
     }
 
     #[test]
