@@ -251,9 +251,10 @@ impl Companion for Calls {
                 self.audiences.refused(subject);
             }
             // No call can be answered before the server permits it again, perhaps on another
-            // connection.
+            // connection. What was sent already may be at its extension.
             Refusal::Subscription(subject) if subject.starts_with(&self.inbox_prefix) => {
-                self.table.refuse(CallError::PermissionDenied);
+                let refused = CallError::PermissionDenied;
+                self.table.refuse(refused, CallError::Disconnected);
             }
             _ => {}
         }
@@ -279,7 +280,7 @@ impl Companion for Calls {
     }
 
     fn closed(&self) {
-        self.table.refuse(CallError::Closed);
+        self.table.refuse(CallError::Closed, CallError::Closed);
     }
 
     fn is_busy(&self) -> bool {

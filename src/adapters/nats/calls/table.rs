@@ -169,15 +169,15 @@ impl Table {
         self.end_where(error, |_| true);
     }
 
-    /// Ends every call, and those to come: until [`accept`](Self::accept), where permissions are
-    /// missing, else for good.
-    pub(super) fn refuse(&self, error: CallError) {
+    /// Ends calls to come with `error`: until [`accept`](Self::accept), where permissions are missing,
+    /// else for good. Those that were sent may have been carried out: they end with `sent`.
+    pub(super) fn refuse(&self, error: CallError, sent: CallError) {
         let mut refusal = locked(&self.refusal);
         if refusal.is_none_or(is_lifted) {
             *refusal = Some(error);
         }
         drop(refusal);
-        self.end_all(error);
+        self.end_all(sent);
     }
 
     /// Takes calls again.

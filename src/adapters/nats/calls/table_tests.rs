@@ -176,14 +176,14 @@ fn ends_reach_the_calls_they_are_meant_for() {
 fn a_refusal_holds_until_it_is_lifted_and_a_close_for_good() {
     let table = Table::new(3);
     let pending = begin(&table, "a").unwrap();
-    table.refuse(CallError::PermissionDenied);
-    assert_eq!(poll(&table, pending), fails(CallError::PermissionDenied));
+    table.refuse(CallError::PermissionDenied, CallError::Disconnected);
+    assert_eq!(poll(&table, pending), fails(CallError::Disconnected));
     assert_eq!(begin(&table, "a"), Err(CallError::PermissionDenied));
     table.accept();
     assert!(begin(&table, "a").is_ok());
 
-    table.refuse(CallError::Closed);
-    table.refuse(CallError::PermissionDenied);
+    table.refuse(CallError::Closed, CallError::Closed);
+    table.refuse(CallError::PermissionDenied, CallError::Disconnected);
     table.accept();
     assert_eq!(begin(&table, "a"), Err(CallError::Closed));
     assert_eq!(table.pending(), 2, "refused calls keep no slot");
