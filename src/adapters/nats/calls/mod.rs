@@ -129,7 +129,7 @@ impl Calls {
     pub fn give_up(&self) {
         // First: what ends in the table frees places, and nobody is to take them any more.
         self.giving_up.cancel();
-        self.table.refuse(CallError::GivenUp);
+        self.table.refuse(CallError::GivenUp, CallError::GivenUp);
     }
 
     fn send(
