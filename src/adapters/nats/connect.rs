@@ -60,14 +60,11 @@ pub(super) fn by_login(settings: &NatsSettings) -> Vec<NatsSettings> {
         match groups.iter_mut().find(|(login, _)| *login == shown) {
             Some((_, group)) => group.servers.push(server),
             None => {
-                let (servers, settings) = (vec![server], settings.clone());
-                groups.push((
-                    shown,
-                    NatsSettings {
-                        servers,
-                        ..settings
-                    },
-                ));
+                let group = NatsSettings {
+                    servers: vec![server],
+                    ..settings.clone()
+                };
+                groups.push((shown, group));
             }
         }
     }

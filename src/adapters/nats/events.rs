@@ -188,12 +188,54 @@ impl Publisher {
                 Err(Unsent::Full) => stop.run_until_cancelled(sleep(AGAIN)).await,
                 Err(Unsent::Down) => {
                     let up = self.up.wait_for(|up| *up);
-                    stop.run_until_cancelled(up).await.map(drop)
+                    let up = stop.run_until_cancelled(up).await;
+                    // An error means that there will be no other connection.
+                    up.and_then(Result::ok).map(drop)
                 }
             };
             if again.is_none() {
                 return self.losses.dropped.add(1);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    /// As where a process ends before it serves: its tasks end a little later than its connections.
+    #[tokio::test]
+    async fn an_event_whose_connection_is_gone_for_good_is_lost_at_once() {
+        let dropped = Count::default();
+        let losses = Losses {
+            layout: Layout {
+                prefix: "registry".to_owned(),
+                queue_group: "registry".to_owned(),
+                instance_id: "one".to_owned(),
+            },
+            dropped: dropped.clone(),
+            observers: Observers::new(Vec::new()),
+        };
+        let (connection, up) = watch::channel(false);
+        let mut publisher = Publisher {
+            outbox: Arc::default(),
+            up,
+            losses: Arc::new(losses),
+        };
+        let stop = CancellationToken::new();
+        let event = || Event {
+            id: "1".into(),
+            kind: "registry_reloaded",
+            subject: None,
+            body: "{}".into(),
+        };
+        let waits = publisher.publish(event(), &stop).now_or_never();
+        assert_eq!((waits, dropped.get()), (None, 0));
+        drop(connection);
+        let over = publisher.publish(event(), &stop).now_or_never();
+        assert_eq!((over, dropped.get()), (Some(()), 1));
     }
 }

@@ -141,7 +141,8 @@ impl Feed {
     }
 
     fn figures(&self) -> Bytes {
-        documents::stats::stats(&self.stats, MAX_STATS).1
+        let (_revision, figures) = documents::stats::stats(&self.stats, MAX_STATS);
+        figures
     }
 
     fn tell_changes(&self, changes: &Changes) {

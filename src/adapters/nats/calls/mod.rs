@@ -197,9 +197,8 @@ impl Calls {
             Ok(headers) => match self.budget.take(message.size()) {
                 Some(held) => {
                     if !self.table.deliver(token, reply(headers, held, message)) {
-                        let connection = INVOCATIONS;
-                        self.observers
-                            .observe(&Observation::SlowConsumer(connection));
+                        let slow = Observation::SlowConsumer(INVOCATIONS);
+                        self.observers.observe(&slow);
                     }
                     return;
                 }
