@@ -4,8 +4,12 @@
 //! then HTTP, then the rest, so that what a request waits for is there until it is answered. Request
 //! subjects are subscribed only after the first data is applied, so that no sidecar ever answers
 //! "unknown" because it has no data yet.
+//!
+//! [`shared`] makes every part, [`deployment`] knows what the settings mean for several of them;
+//! [`fleet`] and [`automatic`] start what runs beside requests, as tasks that are [`essential`].
 
 mod automatic;
+mod deployment;
 mod essential;
 mod fleet;
 mod shared;
@@ -37,9 +41,10 @@ use crate::service::live::Notes;
 use crate::service::meter::Count;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
+use deployment::uses_fixtures;
+pub(crate) use deployment::{layout, policy, uses_database};
 use essential::Essential;
 use shared::Shared;
-pub(crate) use shared::{layout, policy, uses_database};
 
 /// How long a start waits for overrides and open circuits once it has data.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -203,7 +208,7 @@ fn start_sources(
     if let Some(listener) = shared.listener(reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
     }
-    if shared::uses_fixtures(settings) {
+    if uses_fixtures(settings) {
         let (folder, reload) = (settings.source.fixtures_dir.clone(), reload.clone());
         essential.spawn("fixtures watch", async move {
             fixtures::watch(&folder, &reload, &stopped).await;
