@@ -1,11 +1,11 @@
 //! Calling an extension on behalf of a router.
 //!
-//! One straight line: choose the target, check sizes ([`plan`]), ask its circuit ([`leave`]), take a
-//! place ([`places`]), then attempts ([`attempt`]): sent to an instance ([`destination`]), judged,
+//! One straight line: choose the target, check sizes ([`plan`]), ask its circuit ([`leave`]), take
+//! a place ([`places`]), then attempts ([`attempt`]): sent to an instance ([`destination`]), judged,
 //! recorded; each later one asks the circuit again. The outcome of an attempt is decided in
 //! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
-//! one place ([`record`]). Between calls, [`runtime`] holds what an extension's calls have in common,
-//! and [`versions`] what those of one version have; [`follow`] fits both to the catalog.
+//! one place ([`record`]). From call to call, [`runtime`] keeps what belongs to an extension, and
+//! [`versions`] what belongs to one of its versions; [`follow`] fits both to the catalog.
 
 mod answer;
 mod attempt;
