@@ -5,7 +5,7 @@ use crate::adapters::nats::subjects::Layout;
 use crate::config::{DatabaseSettings, Settings};
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
-use crate::service::status::millis;
+use crate::service::clock::millis;
 
 /// `auto` without a database means fixtures.
 pub(super) fn mode(settings: &Settings) -> SourceMode {

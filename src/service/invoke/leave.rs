@@ -12,9 +12,8 @@ use super::record::Recorder;
 use crate::domain::entry::Entry;
 use crate::domain::ids::VersionName;
 use crate::service::circuits::{CallPermit, Circuit};
-use crate::service::clock;
+use crate::service::clock::{foreseeable, wait_millis};
 use crate::service::error::Unavailable;
-use crate::service::status::wait_millis;
 
 /// Leave, or why there is none.
 pub(super) type Leave = Result<CallPermit, Unavailable>;
@@ -32,7 +31,7 @@ impl Tools {
         let admission = circuit.admit(self.clock.at(now));
         recorder.tell(admission.transition);
         admission.permit.map_err(|refused| {
-            let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
+            let retry_after_ms = foreseeable(refused.retry_after).map(wait_millis);
             Unavailable::CircuitOpen { retry_after_ms }
         })
     }

@@ -6,11 +6,11 @@ use std::time::Instant;
 use super::Attempts;
 use crate::domain::balancer::{Balance, Past};
 use crate::service::caller::Caller;
+use crate::service::clock::wait_millis;
 use crate::service::error::Unavailable;
 use crate::service::invoke::destination::Destination;
 use crate::service::invoke::record::Pending;
 use crate::service::invoke::trial::Trial;
-use crate::service::status::wait_millis;
 
 impl<C: Caller> Attempts<'_, C> {
     /// Where an attempt at `begun` goes, and whether that is only tried.
