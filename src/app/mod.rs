@@ -128,8 +128,19 @@ pub async fn serve(
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(()),
     };
-    let server = server.into_inner();
-    let end = End::after(settings.limits.shutdown_grace);
+    shut_down(&shared, server.into_inner(), http, essential).await;
+    ended
+}
+
+/// Ends NATS, then HTTP, then the rest, within the grace period; without a server nothing was ever
+/// asked over NATS.
+async fn shut_down(
+    shared: &Shared,
+    server: Option<Server>,
+    http: HttpServer,
+    essential: Essential,
+) {
+    let end = End::after(shared.settings.limits.shutdown_grace);
     let give_up = shared.give_up.clone();
     tokio::spawn(async move {
         sleep_until(end.requests).await;
@@ -156,7 +167,6 @@ pub async fn serve(
         warn!(task = name, "still running at the end of the grace period");
     }
     info!("stopped");
-    ended
 }
 
 /// The HTTP server. It answers probes while NATS drains, and ends before what its requests may wait
