@@ -14,4 +14,4 @@ pub mod lane;
 mod ahead;
 mod refusals;
 mod reader;
-mod reading;
+mod thread;
