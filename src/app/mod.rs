@@ -1,9 +1,9 @@
 //! Composition root: the one place that names every adapter.
 //!
 //! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal NATS ends first,
-//! then HTTP, then the rest, so that what a request waits for is there until it is answered. Request
-//! subjects are subscribed only after the first data is applied, so that no sidecar ever answers
-//! "unknown" because it has no data yet.
+//! then HTTP, then the rest, so that what a request waits for is there until it is answered.
+//! Request subjects are subscribed only after the first data is applied, so that no sidecar ever
+//! answers "unknown" because it has no data yet.
 //!
 //! [`shared`] makes every part, [`deployment`] knows what the settings mean for several of them;
 //! [`fleet`] and [`automatic`] start what runs beside requests, as tasks that are [`essential`].

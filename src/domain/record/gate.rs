@@ -1,4 +1,5 @@
-//! The one gate: fields become an [`Extension`], a [`Version`] or an [`Instance`], or a list of faults.
+//! The one gate: fields become an [`Extension`], a [`Version`] or an [`Instance`], or a list of
+//! faults.
 //!
 //! Rows, files and requests all pass here, so that none can bring in what another would refuse. How
 //! a field is read is in [`check`](super::check).

@@ -1,9 +1,9 @@
 //! One record: what files, requests and the database have of an extension, by field, unchecked.
 //!
-//! [`fields`](self::fields) is the one table of the fields there are. [`gate`] makes checked types of
-//! a record, naming every fault at once ([`check`] reads a field); [`said`] writes out again what was
-//! checked. Requests, files, columns, schemas, comparison and sizes go through the table by name: a
-//! new field is a line there, a line in the gate and one in `said`.
+//! [`fields`](self::fields) is the one table of the fields there are. [`gate`] makes checked types
+//! of a record, naming every fault at once ([`check`] reads a field); [`said`] writes out again
+//! what was checked. Requests, files, columns, schemas, comparison and sizes go through the table
+//! by name: a new field is a line there, a line in the gate and one in `said`.
 
 mod check;
 mod difference;
