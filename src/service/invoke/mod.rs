@@ -1,18 +1,18 @@
 //! Calling an extension on behalf of a router.
 //!
-//! One straight line: choose the target, check sizes ([`plan`]), ask its circuit ([`leave`]), take
-//! a place ([`places`]), then attempts ([`attempt`]): sent to an instance ([`destination`]), judged,
-//! recorded; each later one asks the circuit again. The outcome of an attempt is decided in
+//! One straight line: choose the target, check sizes ([`plan`]), ask its circuit ([`admission`]),
+//! take a place ([`places`]), then attempts ([`attempt`]): sent to an instance ([`destination`]),
+//! judged, recorded; each later one asks the circuit again. The outcome of an attempt is decided in
 //! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
 //! one place ([`record`]). From call to call, [`runtime`] keeps what belongs to an extension, and
 //! [`versions`] what belongs to one of its versions; [`follow`] fits both to the catalog.
 
+mod admission;
 mod answer;
 mod attempt;
 mod cancelling;
 mod destination;
 mod follow;
-mod leave;
 mod limits;
 mod meter;
 mod places;
@@ -44,7 +44,7 @@ pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 pub use versions::{Attempts, VersionRuntime, Versions};
 
-use self::leave::Leave;
+use self::admission::Admitted;
 use self::spare::Spare;
 use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
@@ -95,7 +95,7 @@ pub struct Accepted {
     /// None where its circuit is open.
     seat: Option<Seat>,
     /// For the first attempt; asked for again by what waited for a place.
-    leave: Option<Leave>,
+    admitted: Option<Admitted>,
 }
 
 impl Accepted {
@@ -197,17 +197,17 @@ impl<C: Caller> Invoker<C> {
         })?;
         let recorder = self.tools.recorder(runtime, plan.target.entry(), &version);
         let circuit = self.tools.circuit(plan.target.entry(), &version);
-        let leave = self.tools.leave(&circuit, &recorder, Instant::now());
+        let admitted = self.tools.admit(&circuit, &recorder, Instant::now());
         let (runtime, limit) = (&recorder.runtime, plan.setup.limits.max_in_flight);
         let enter = || runtime.places.enter(&invocation.context, limit);
-        let seat = leave.is_ok().then(enter).transpose().map_err(|why| {
+        let seat = admitted.is_ok().then(enter).transpose().map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             recorder.called(Status::Overloaded, took);
             RegistryError::Overloaded(why)
         })?;
         // Much may change until a place is free.
         let waits = matches!(seat, Some(Seat::Awaited(_)));
-        let leave = (!waits).then_some(leave);
+        let admitted = (!waits).then_some(admitted);
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
         plan.known = plan.call_id.clone().map(|id| self.cancellable.know(id));
@@ -216,7 +216,7 @@ impl<C: Caller> Invoker<C> {
             plan: Arc::new(plan.traced(span.take())),
             circuit,
             seat,
-            leave,
+            admitted,
         })
     }
 

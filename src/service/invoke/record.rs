@@ -287,8 +287,8 @@ mod tests {
         let circuits = &tools.circuits;
         let circuit = circuits.get_or_create(called.extension(), &v2, settings);
         let now = Instant::now();
-        let leave = || circuit.admit(tools.clock.at(now)).permit.unwrap();
-        let permits = [leave(), leave()];
+        let permit = || circuit.admit(tools.clock.at(now)).permit.unwrap();
+        let permits = [permit(), permit()];
         promote(2, "v2", "v1");
 
         let failed = breaker::Outcome::Failure(FailureKind::Error);
@@ -328,8 +328,8 @@ mod tests {
         let circuits = &tools.circuits;
         let circuit = circuits.get_or_create(called.extension(), version, settings);
         let now = Instant::now();
-        let leave = || circuit.admit(tools.clock.at(now)).permit.unwrap();
-        let permits = [leave(), leave()];
+        let permit = || circuit.admit(tools.clock.at(now)).permit.unwrap();
+        let permits = [permit(), permit()];
         writer.apply(Change {
             removals: vec![id.clone()],
             ..change(2)

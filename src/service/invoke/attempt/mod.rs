@@ -10,9 +10,9 @@ use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, sleep};
 
+use super::admission::Admitted;
 use super::answer::{self, Answered, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
-use super::leave::Leave;
 use super::meter::Status;
 use super::places::{Seat, Waiting};
 use super::plan::Plan;
@@ -33,11 +33,11 @@ pub(super) struct Attempts<'a, C> {
     invoker: &'a Invoker<C>,
     plan: Arc<Plan>,
     recorder: Recorder,
-    /// Its place, or leave to wait for one.
+    /// Its place, or the right to wait for one.
     seat: Option<Seat>,
     /// What the circuit has said of the first attempt already.
-    leave: Option<Leave>,
-    /// Asked for leave of each later one.
+    admitted: Option<Admitted>,
+    /// Admits each later one.
     circuit: Arc<Circuit>,
     tried: Vec<InstanceId>,
     /// The number of the first of them that are not tried again.
@@ -67,7 +67,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             plan: accepted.plan,
             recorder: accepted.recorder,
             seat: accepted.seat,
-            leave: accepted.leave,
+            admitted: accepted.admitted,
             circuit: accepted.circuit,
             tried: Vec::new(),
             barred: 0,
@@ -180,13 +180,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.plan.deadline.is_none_or(in_time)
     }
 
-    /// Leave of the circuit for one attempt, and where it goes.
+    /// A permit of the circuit for one attempt, and where it goes.
     fn admit(&mut self) -> Result<Pending, Unavailable> {
         let begun = StdInstant::now();
         let tools = &self.invoker.tools;
-        let permit = match self.leave.take() {
+        let permit = match self.admitted.take() {
             Some(asked) => asked?,
-            None => tools.leave(&self.circuit, &self.recorder, begun)?,
+            None => tools.admit(&self.circuit, &self.recorder, begun)?,
         };
         let destination = self.pick(begun)?;
         Ok(Pending {
