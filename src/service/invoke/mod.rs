@@ -124,7 +124,7 @@ impl<C: Caller> Invoker<C> {
         }
     }
 
-    /// What would be sent, where to and with which headers: given to `told`. Nothing is sent or
+    /// Shows to `show` what would be sent, where to and with which headers. Nothing is sent or
     /// counted.
     ///
     /// # Errors
@@ -132,7 +132,7 @@ impl<C: Caller> Invoker<C> {
     pub fn rehearse<T>(
         &self,
         invocation: &mut Invocation<'_>,
-        told: impl FnOnce(&Plan, &str, &CallHeaders<'_>) -> T,
+        show: impl FnOnce(&Plan, &str, &CallHeaders<'_>) -> T,
     ) -> Result<T, RegistryError> {
         let target = self.choose(invocation, false)?;
         let setup = self.tools.runtimes.glance(target.entry());
@@ -141,7 +141,7 @@ impl<C: Caller> Invoker<C> {
         let (ends, _) = plan.attempt_ends(now);
         let subject = plan.next_subject(now.into_std());
         let headers = plan.headers(1, now, ends, rand::random());
-        Ok(told(&plan, &subject, &headers))
+        Ok(show(&plan, &subject, &headers))
     }
 
     /// Decides what to call, and whether the call may be made.
