@@ -89,19 +89,19 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     let mut essential = Essential::new();
     let spans = spans::start(&settings, &mut essential)?;
-    let (shared, loose) = Shared::new(settings, spans, log_lines_dropped)?;
+    let (shared, unshared) = Shared::new(settings, spans, log_lines_dropped)?;
     let settings = &shared.settings;
     standstill::watch().map_err(DaemonError::Clock)?;
     let telling = standstill::tell(shared.observers.clone(), essential.stopped());
     essential.spawn("standstills", telling);
 
-    let (reloader, reload) = shared.reloader(loose.writer);
+    let (reloader, reload) = shared.reloader(unshared.writer);
     let desk = shared.desk(reload.clone());
     let http = HttpServer::default();
-    http.start(&shared, &desk, loose.notes, &mut essential)
+    http.start(&shared, &desk, unshared.notes, &mut essential)
         .await?;
     start_sources(&shared, reloader, &reload, &mut essential)?;
-    let events = loose.events;
+    let events = unshared.events;
     let losses = Arc::new(Losses {
         layout: layout(settings),
         dropped: events.dropped.clone(),
@@ -114,7 +114,7 @@ pub async fn serve(
         observers: &shared.observers,
     };
     let links = nats::connect(start, &settings.limits, Arc::clone(&losses))?;
-    let restored = fleet::start(&shared, &links.calls, loose.overrides, &mut essential);
+    let restored = fleet::start(&shared, &links.calls, unshared.overrides, &mut essential);
     let publishing = links.publish_events(events, losses, essential.stopped());
     essential.spawn("events", publishing);
 

@@ -83,8 +83,8 @@ pub(super) struct Shared {
     pub(super) store: Option<Arc<PostgresHealth>>,
 }
 
-/// What has one owner only, and is waiting for it.
-pub(super) struct Loose {
+/// What has one owner only, for the part that takes it.
+pub(super) struct Unshared {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
     pub(super) overrides: OverrideQueue,
@@ -100,7 +100,7 @@ impl Shared {
         settings: Settings,
         spans: Spans,
         log_lines_dropped: Count,
-    ) -> Result<(Self, Loose), SetupError> {
+    ) -> Result<(Self, Unshared), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(&settings).map(|database| Pool::new(database, &instance_id));
@@ -202,13 +202,13 @@ impl Shared {
             store,
             settings,
         };
-        let loose = Loose {
+        let unshared = Unshared {
             writer,
             events,
             overrides: queue,
             notes,
         };
-        Ok((shared, loose))
+        Ok((shared, unshared))
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
@@ -235,7 +235,7 @@ impl Shared {
         })
     }
 
-    /// The ear for changes in the database, where there is one.
+    /// The listener for changes in the database, where there is one.
     pub(super) fn listener(&self, reload: ReloadHandle) -> Result<Option<Listener>, SetupError> {
         let settings = &self.settings;
         let (Some(database), Some(pool)) = (uses_database(settings), self.pool.clone()) else {
