@@ -1,11 +1,15 @@
 //! Composition root: the one place that names every adapter.
 //!
 //! [`serve`] is the daemon's life: HTTP first, then data, then NATS; on a signal NATS ends first,
-//! then HTTP, then the rest, so that what a request waits for is there until it is answered. Request
-//! subjects are subscribed only after the first data is applied, so that no sidecar ever answers
-//! "unknown" because it has no data yet.
+//! then HTTP, then the rest, so that what a request waits for is there until it is answered.
+//! Request subjects are subscribed only after the first data is applied, so that no sidecar ever
+//! answers "unknown" because it has no data yet.
+//!
+//! [`shared`] makes every part, [`deployment`] knows what the settings mean for several of them;
+//! [`fleet`] and [`automatic`] start what runs beside requests, as tasks that are [`essential`].
 
 mod automatic;
+mod deployment;
 mod essential;
 mod fleet;
 mod shared;
@@ -37,9 +41,10 @@ use crate::service::live::Notes;
 use crate::service::meter::Count;
 use crate::service::readiness::Part;
 use crate::service::reload::ReloadHandle;
+use deployment::uses_fixtures;
+pub(crate) use deployment::{layout, policy, uses_database};
 use essential::Essential;
 use shared::Shared;
-pub(crate) use shared::{layout, policy, uses_database};
 
 /// How long a start waits for overrides and open circuits once it has data.
 const RESTORE_PATIENCE: Duration = Duration::from_secs(2);
@@ -84,19 +89,19 @@ pub async fn serve(
     let mut stop = std::pin::pin!(stop);
     let mut essential = Essential::new();
     let spans = spans::start(&settings, &mut essential)?;
-    let (shared, loose) = Shared::new(settings, spans, log_lines_dropped)?;
+    let (shared, unshared) = Shared::new(settings, spans, log_lines_dropped)?;
     let settings = &shared.settings;
     standstill::watch().map_err(DaemonError::Clock)?;
     let telling = standstill::tell(shared.observers.clone(), essential.stopped());
     essential.spawn("standstills", telling);
 
-    let (reloader, reload) = shared.reloader(loose.writer);
+    let (reloader, reload) = shared.reloader(unshared.writer);
     let desk = shared.desk(reload.clone());
     let http = HttpServer::default();
-    http.start(&shared, &desk, loose.notes, &mut essential)
+    http.start(&shared, &desk, unshared.notes, &mut essential)
         .await?;
     start_sources(&shared, reloader, &reload, &mut essential)?;
-    let events = loose.events;
+    let events = unshared.events;
     let losses = Arc::new(Losses {
         layout: layout(settings),
         dropped: events.dropped.clone(),
@@ -109,7 +114,7 @@ pub async fn serve(
         observers: &shared.observers,
     };
     let links = nats::connect(start, &settings.limits, Arc::clone(&losses))?;
-    let restored = fleet::start(&shared, &links.calls, loose.overrides, &mut essential);
+    let restored = fleet::start(&shared, &links.calls, unshared.overrides, &mut essential);
     let publishing = links.publish_events(events, losses, essential.stopped());
     essential.spawn("events", publishing);
 
@@ -124,8 +129,19 @@ pub async fn serve(
         name = essential.death() => Err(DaemonError::Died(name)),
         () = &mut stop => Ok(()),
     };
-    let server = server.into_inner();
-    let end = End::after(settings.limits.shutdown_grace);
+    shut_down(&shared, server.into_inner(), http, essential).await;
+    ended
+}
+
+/// Ends NATS, then HTTP, then the rest, within the grace period; without a server nothing was ever
+/// asked over NATS.
+async fn shut_down(
+    shared: &Shared,
+    server: Option<Server>,
+    http: HttpServer,
+    essential: Essential,
+) {
+    let end = End::after(shared.settings.limits.shutdown_grace);
     let give_up = shared.give_up.clone();
     tokio::spawn(async move {
         sleep_until(end.requests).await;
@@ -152,7 +168,6 @@ pub async fn serve(
         warn!(task = name, "still running at the end of the grace period");
     }
     info!("stopped");
-    ended
 }
 
 /// The HTTP server. It answers probes while NATS drains, and ends before what its requests may wait
@@ -204,7 +219,7 @@ fn start_sources(
     if let Some(listener) = shared.listener(reload.clone())? {
         essential.spawn("listener", listener.run(stopped.clone()));
     }
-    if shared::uses_fixtures(settings) {
+    if uses_fixtures(settings) {
         let (folder, reload) = (settings.source.fixtures_dir.clone(), reload.clone());
         essential.spawn("fixtures watch", async move {
             fixtures::watch(&folder, &reload, &stopped).await;

@@ -7,12 +7,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::automatic::Automatic;
+use super::deployment::{layout, mode, policy, uses_database, uses_fixtures};
 use crate::adapters::fixtures::FixturesSource;
 use crate::adapters::http;
 use crate::adapters::http::live::Feed;
 use crate::adapters::nats::events::{self, EventQueue};
 use crate::adapters::nats::server as nats;
-use crate::adapters::nats::subjects::Layout;
 use crate::adapters::nats::verbs::Verbs;
 use crate::adapters::postgres::{
     Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
@@ -24,8 +24,6 @@ use crate::documents;
 use crate::documents::desk::Desk;
 use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
-use crate::domain::policy::Policy;
-use crate::domain::source::SourceMode;
 use crate::service::administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
@@ -45,7 +43,7 @@ use crate::service::selection::{HealthRouting, Selector};
 use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
 use crate::service::stats::Stats;
-use crate::service::status::{Status, millis};
+use crate::service::status::Status;
 
 /// Length of the random text that sets a boot's event ids apart from the last boot's.
 const BOOT_ID: usize = 8;
@@ -85,8 +83,8 @@ pub(super) struct Shared {
     pub(super) store: Option<Arc<PostgresHealth>>,
 }
 
-/// What has one owner only, and is waiting for it.
-pub(super) struct Loose {
+/// What has one owner only, for the part that takes it.
+pub(super) struct Unshared {
     pub(super) writer: CatalogWriter,
     pub(super) events: EventQueue,
     pub(super) overrides: OverrideQueue,
@@ -102,7 +100,7 @@ impl Shared {
         settings: Settings,
         spans: Spans,
         log_lines_dropped: Count,
-    ) -> Result<(Self, Loose), SetupError> {
+    ) -> Result<(Self, Unshared), SetupError> {
         let (catalog, writer) = Catalog::new();
         let instance_id = settings.identity.instance_id.clone();
         let pool = uses_database(&settings).map(|database| Pool::new(database, &instance_id));
@@ -204,13 +202,13 @@ impl Shared {
             store,
             settings,
         };
-        let loose = Loose {
+        let unshared = Unshared {
             writer,
             events,
             overrides: queue,
             notes,
         };
-        Ok((shared, loose))
+        Ok((shared, unshared))
     }
 
     /// The owner of the catalog's writer, and the way to reach it.
@@ -237,7 +235,7 @@ impl Shared {
         })
     }
 
-    /// The ear for changes in the database, where there is one.
+    /// The listener for changes in the database, where there is one.
     pub(super) fn listener(&self, reload: ReloadHandle) -> Result<Option<Listener>, SetupError> {
         let settings = &self.settings;
         let (Some(database), Some(pool)) = (uses_database(settings), self.pool.clone()) else {
@@ -329,47 +327,5 @@ impl Shared {
             status: Arc::clone(&self.status),
             observers: self.observers.clone(),
         }
-    }
-}
-
-/// `auto` without a database means fixtures.
-fn mode(settings: &Settings) -> SourceMode {
-    match settings.source.mode {
-        SourceMode::Auto if settings.database.is_none() => SourceMode::Fixtures,
-        mode => mode,
-    }
-}
-
-/// The database, unless it is never asked.
-pub(crate) fn uses_database(settings: &Settings) -> Option<&crate::config::DatabaseSettings> {
-    settings
-        .database
-        .as_ref()
-        .filter(|_| mode(settings) != SourceMode::Fixtures)
-}
-
-/// Whether files may ever be served.
-pub(super) fn uses_fixtures(settings: &Settings) -> bool {
-    mode(settings) != SourceMode::Database
-}
-
-/// Where this deployment's subjects begin.
-pub(crate) fn layout(settings: &Settings) -> Layout {
-    Layout {
-        prefix: settings.subjects.prefix.as_str().to_owned(),
-        queue_group: settings.subjects.queue_group.clone(),
-        instance_id: settings.identity.instance_id.clone(),
-    }
-}
-
-/// What this deployment allows an extension to be.
-pub(crate) fn policy(settings: &Settings) -> Policy {
-    let own = format!("{}.", settings.subjects.prefix);
-    let replies = settings.subjects.reply_prefixes.iter().cloned();
-    Policy {
-        allowed_subjects: settings.subjects.allowed.clone(),
-        forbidden_prefixes: replies.chain([own, "$".to_owned()]).collect(),
-        max_timeout_ms: u32::try_from(millis(settings.limits.max_timeout)).unwrap_or(u32::MAX),
-        max_retries: settings.limits.max_retries,
     }
 }

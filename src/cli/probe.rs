@@ -3,7 +3,7 @@
 use clap::ArgMatches;
 
 use super::{Ended, failure, harmless, out};
-use crate::adapters::http::probe;
+use crate::adapters::http::client;
 use crate::config::Settings;
 
 /// Asks the local daemon; 0 when it answers yes.
@@ -17,7 +17,7 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
         Some("live") => "/livez",
         _ => "/readyz",
     };
-    match probe::ask(addr, path).await {
+    match client::ask(addr, path).await {
         Ok((200, body)) => {
             out(&harmless(&body));
             Ok(())

@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 
 use super::to_bytes;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::clock::millis;
 use crate::service::live::{Note, Point, Row};
-use crate::service::status::millis;
 
 #[derive(Serialize)]
 struct RowBody<'a> {

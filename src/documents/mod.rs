@@ -1,7 +1,9 @@
 //! The JSON documents of the contract, the same over NATS and HTTP.
 //!
 //! Domain types do not serialize themselves: each document is one wire type here, filled by one
-//! function that names every field.
+//! function that names every field. A file per verb has its arguments and its document; [`request`]
+//! has what arguments have in common, [`change`] the bodies of all changes, and [`desk`] leads from
+//! arguments to document.
 
 pub mod audit;
 pub mod cancel;

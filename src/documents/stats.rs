@@ -9,9 +9,10 @@ use utoipa::ToSchema;
 
 use super::page::ENVELOPE_BYTES;
 use super::{digest, time, to_bytes};
+use crate::service::clock::millis;
 use crate::service::invoke::{Status, Summary};
 use crate::service::stats;
-use crate::service::status::{DatabaseState, millis};
+use crate::service::status::DatabaseState;
 
 #[derive(Serialize, ToSchema)]
 pub(super) struct Stats<'a> {

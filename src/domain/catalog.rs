@@ -2,8 +2,8 @@
 //!
 //! One writer applies changes, upserts first and removals after them, so that an id which exists
 //! before and after is never missing between. A single lookup is one atomic read. A lookup of many
-//! wants one revision: a sequence counter, odd while a change is applied, makes it read again or
-//! to use what the changing keys held before (a seqlock, as in the Linux kernel, whose readers need
+//! wants one revision: a sequence counter, odd while a change is applied, makes it read again, or
+//! use what the changing keys held before (a seqlock, as in the Linux kernel, whose readers need
 //! not wait for the writer).
 
 use std::borrow::Borrow;

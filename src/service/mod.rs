@@ -1,6 +1,6 @@
 //! Use cases. Nothing here knows a driver, a socket or a wire format; what they need from outside
-//! comes in through the traits of [`source`], [`caller`], [`health_store`], [`definitions`] and
-//! [`observe`].
+//! comes in through traits: of [`source`], [`caller`], [`health_store`], [`definitions`], [`spans`]
+//! and [`observe`], and of [`invoke`], [`fleet`] and [`transfer`] for what these alone need.
 
 pub mod error;
 pub mod observe;

@@ -25,7 +25,7 @@ pub const MAX_WAITERS: usize = 1024;
 pub struct Progress {
     /// `None` before anything was applied.
     applied: Arc<watch::Sender<Option<u64>>>,
-    /// Whether a first load is done, the telling of it included.
+    /// Whether a first load is done, its report included.
     begun: Arc<watch::Sender<bool>>,
     waiters: Arc<Semaphore>,
     /// A read begins to wait.

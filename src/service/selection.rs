@@ -220,7 +220,7 @@ impl Selector {
         Some(circuit.view(self.clock.tick()))
     }
 
-    /// An ailing version gives way to the current one, where that takes part.
+    /// A failing version gives way to the current one, where that takes part.
     fn led_around(&self, target: Target, wanted: Wanted<'_>, now: Tick) -> Target {
         if target.candidate.is_current() || !self.ails(&target, wanted.turns, now) {
             return target;
@@ -250,7 +250,7 @@ impl Selector {
     }
 
     /// The first fallback that is enabled, of the same type, and not open; never the extension itself.
-    /// Its own ailing versions give way as they do where it is asked for itself.
+    /// Its own failing versions give way as they do where it is asked for itself.
     fn fallback(
         &self,
         entry: &Entry,

@@ -1,20 +1,25 @@
 //! The HTTP server: probes, metrics, administration and the status page.
 //!
-//! Bounded in connections, in time per request and in bytes. It starts first and ends after NATS, so
-//! that probes are answered while other parts start and drain.
+//! Bounded in connections, in time per request and in bytes. It starts first and ends after NATS,
+//! so that probes are answered while other parts start and drain.
+//!
+//! [`routes`] has the paths, [`access`] who may use them, [`places`] how many at a time. They lead
+//! to [`probes`], [`admin`], [`page`] and [`live`]; [`answer`] makes the responses.
+//! [`connections`], [`stream`] and [`pieces`] bound what a client can hold. [`client`] is the
+//! command line's.
 
 mod accept;
 mod access;
 mod admin;
 mod answer;
 mod body;
+pub mod client;
 mod connections;
 pub mod live;
 mod openapi;
 mod page;
 mod pieces;
 mod places;
-pub mod probe;
 mod probes;
 mod query;
 mod routes;

@@ -3,7 +3,9 @@
 //! Three connections, each with a thread of its own ([`link::lane`]): lookups and calls have one
 //! each, so that neither a long listing nor a thousand calls delay a lookup. A request is decoded,
 //! answered by a use case, and its answer appended to what leaves with the next write; nothing here
-//! decides anything about extensions.
+//! decides anything about extensions. [`server`] makes the whole of it: [`lookups`], [`invoke`]
+//! (over [`calls`]) and [`control`], which has all other [`verbs`]. [`ask`], [`trial`] and
+//! [`connect`] are the command line's.
 
 mod login;
 pub mod connect;

@@ -9,6 +9,7 @@ use crate::service::observe::{DropReason, Observation, Observers};
 
 /// The most bytes that are shown of the first token of a reply subject.
 const MAX_SHOWN_PREFIX: usize = 32;
+
 /// Decides which requests can be answered. The caller chooses the reply subject: without a list the
 /// daemon would publish anywhere, `$JS.API...` included.
 #[derive(Debug)]

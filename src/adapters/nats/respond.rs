@@ -128,20 +128,20 @@ impl Respond {
                 block.push_number(REVISION, revision);
             }
         };
-        if let Err(error) = self.append_message(out, (reply, None), headers, &answer.body) {
+        if let Err(error) = self.append_message(out, reply, None, headers, &answer.body) {
             self.append_error(out, reply, &error, |_| {});
         }
     }
 
-    /// Appends a message with the headers that `headers` adds, and perhaps with a reply subject of
-    /// its own.
+    /// Appends a message with the headers that `headers` adds; `back` is a reply subject of its own.
     ///
     /// # Errors
     /// It is larger than the server takes; nothing was appended.
     pub fn append_message(
         &self,
         out: &mut Out<'_>,
-        (reply, back): (&[u8], Option<&[u8]>),
+        reply: &[u8],
+        back: Option<&[u8]>,
         headers: impl FnOnce(&mut HeaderBlock),
         body: &[u8],
     ) -> Result<(), RegistryError> {

@@ -78,7 +78,7 @@ fn an_error_is_as_short_as_it_must_be_and_never_too_large() {
 fn an_answer_without_a_body_counts_its_headers() {
     let end = |respond: &Respond, out: &mut Out<'_>| {
         let headers = |block: &mut HeaderBlock| block.push_number("Beamline-Seq", 1);
-        let appended = respond.append_message(out, (b"r", None), headers, b"");
+        let appended = respond.append_message(out, b"r", None, headers, b"");
         assert_eq!(appended.is_ok(), out.max_payload >= 29);
     };
     for max_payload in [28, 29] {
@@ -96,13 +96,14 @@ fn a_reply_subject_of_our_own_is_left_out_where_the_line_would_be_too_long() {
         let reply = "r".repeat(length);
         for number in [None, Some(1)] {
             let (message, _) = appended(1 << 20, |respond, out| {
-                let to = (reply.as_bytes(), Some(back.as_bytes()));
+                let (reply, back) = (reply.as_bytes(), Some(back.as_bytes()));
                 let headers = |block: &mut HeaderBlock| {
                     if let Some(number) = number {
                         block.push_number("Beamline-Seq", number);
                     }
                 };
-                respond.append_message(out, to, headers, b"chunk").unwrap();
+                let sent = respond.append_message(out, reply, back, headers, b"chunk");
+                sent.unwrap();
             });
             let (line, _) = message.split_once("\r\n").unwrap();
             assert!(line.len() < 4_096, "{length}: {} bytes", line.len());

@@ -22,9 +22,8 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::moment::rfc3339;
 use crate::domain::overload::Overload;
 use crate::service::circuits::Moved;
-use crate::service::clock::Clock;
+use crate::service::clock::{Clock, millis};
 use crate::service::observe::{Failing, ListenerState, Observation, Observer};
-use crate::service::status::millis;
 
 /// The target of the number of lines that are missing.
 const LOST: &str = "beamline_registry::lost_lines";

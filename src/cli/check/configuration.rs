@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::line::{Advice, Line};
-use crate::adapters::http::probe;
+use crate::adapters::http::client;
 use crate::cli::Invocation;
 use crate::cli::operator::clean;
 use crate::cli::table::{Column, NONE, draw};
@@ -42,7 +42,7 @@ async fn http(addr: SocketAddr) -> Line {
     match TcpListener::bind(addr).await {
         Ok(_) => Line::good(what),
         Err(error) if error.kind() == ErrorKind::AddrInUse => {
-            match probe::ask(addr, "/livez").await {
+            match client::ask(addr, "/livez").await {
                 Ok((200, _)) => {
                     Line::good(format!("listens on {addr} for HTTP: a daemon is running"))
                 }

@@ -1,7 +1,8 @@
 //! A requested change: the body of a writing request, the same over NATS and HTTP.
 //!
 //! Writes refuse what they do not know, and name every fault at once: fixing one field at a time
-//! against a production database is tiresome.
+//! against a production database is tiresome. [`verb`] is the table of the changes and their
+//! fields.
 
 mod body;
 mod bulk;

@@ -16,7 +16,7 @@ const TRIAL_RETRY_AFTER: Duration = Duration::from_secs(1);
 /// The answer to a call that wants to pass, and what asking for it changed.
 #[derive(Debug)]
 pub struct Admission<P = Permit> {
-    /// Leave for one attempt, or none.
+    /// A permit for one attempt, or none.
     pub permit: Result<P, Refused>,
     /// The circuit half-opened, or an override ran out.
     pub transition: Option<Transition>,
@@ -71,7 +71,7 @@ impl Breaker {
         }
     }
 
-    /// Asks leave for one attempt. The first one after the open time half-opens the circuit; there
+    /// Asks for a permit. The first one after the open time half-opens the circuit; there
     /// is no timer that would.
     pub fn admit(&mut self, now: Tick) -> Admission {
         let now = self.advance(now);

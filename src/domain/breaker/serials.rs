@@ -1,6 +1,6 @@
 //! Which attempts still matter: each has a serial number, and events outdate all smaller ones.
 
-/// Leave for one attempt, to be brought back with its outcome.
+/// Admits one attempt, and is brought back with its outcome.
 ///
 /// It is neither `Clone` nor `Copy`, so that no attempt is counted twice.
 #[derive(Debug)]

@@ -1,7 +1,8 @@
 //! Free-form JSON objects (`config`, `metadata`), kept as the text they came in.
 //!
-//! Only white space between tokens is left out. Text keeps numbers exact (`jsonb` holds more digits than a float), costs one allocation where a
-//! tree costs one per node, and goes into a reply without being built again.
+//! Only white space between tokens is left out. Text keeps numbers exact (`jsonb` holds more digits
+//! than a float), costs one allocation where a tree costs one per node, and goes into a reply
+//! without being built again.
 
 mod members;
 mod reader;

@@ -1,7 +1,7 @@
 //! The gate: every fault named, all at once; limits cut; what is left out has its default.
 
 use super::*;
-use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
+use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION, describe};
 use crate::domain::testing::{policy, said};
 
 const AN_EXTENSION: &str = r#"{"id":"x","type":"pre","subject":"beamline.ext.x"}"#;

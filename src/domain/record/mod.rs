@@ -1,10 +1,11 @@
 //! One record: what files, requests and the database have of an extension, by field, unchecked.
 //!
-//! [`fields`](self::fields) is the one table of the fields there are. [`gate`] makes checked types of
-//! a record, naming every fault at once; [`said`] writes out again what was checked. Requests,
-//! files, columns, schemas, comparison and sizes go through the table by name: a new field is a
-//! line there, a line in the gate and one in `said`.
+//! [`fields`](self::fields) is the one table of the fields there are. [`gate`] makes checked types
+//! of a record, naming every fault at once ([`check`] reads a field); [`said`] writes out again
+//! what was checked. Requests, files, columns, schemas, comparison and sizes go through the table
+//! by name: a new field is a line there, a line in the gate and one in `said`.
 
+mod check;
 mod difference;
 mod fields;
 mod gate;
@@ -14,9 +15,10 @@ mod storage;
 mod value;
 mod warnings;
 
+pub use check::{Checked, Cut, FieldFault, describe};
 pub use difference::{Difference, differences};
 pub use fields::{EXTENSION, Field, INSTANCE, Kind, VERSION, field};
-pub use gate::{Checked, Cut, FieldFault, Gate, NO_HALT, describe};
+pub use gate::{Gate, NO_HALT};
 pub use refusals::refusals;
 pub use said::{extension, instance, record, version};
 pub use storage::{MAX_PARTS, MAX_RECORD_BYTES, beyond_limits, faults, size, unstorable};

@@ -192,7 +192,7 @@ impl<L: Lock> Circuit<L> {
     }
 }
 
-/// Leave for one attempt. Dropped without an outcome, as when its task is cancelled, it goes back
+/// Admits one attempt. Dropped without an outcome, as when its task is cancelled, it goes back
 /// as neutral.
 #[derive(Debug)]
 #[must_use = "dropping it ends the attempt"]

@@ -25,6 +25,17 @@ pub fn foreseeable(wait: Duration) -> Option<Duration> {
     (wait < FORESEEABLE).then_some(wait)
 }
 
+/// A duration in whole milliseconds.
+pub fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A wait in whole milliseconds, at least one: who comes back after it does not come too early.
+pub fn wait_millis(wait: Duration) -> u64 {
+    const NEARLY_ONE: Duration = Duration::from_nanos(999_999);
+    millis(wait.saturating_add(NEARLY_ONE)).max(1)
+}
+
 static PROCESS: LazyLock<Process> = LazyLock::new(|| Process::new(SystemTime::now));
 
 /// One clock for the whole process: every copy shows the same.

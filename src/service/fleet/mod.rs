@@ -1,8 +1,9 @@
 //! This sidecar as one of many: what the others counted, and what applies to all.
 //!
 //! [`Keeper`] exchanges health with the store, [`OverrideKeeper`] keeps circuits as operators want
-//! them. Neither is in the path of a call, and both work without the store for as long as it is
-//! unreachable.
+//! them. [`switch`] disables what fails, [`probe`] enables it again, [`halt`] ends rollouts that
+//! fail, [`changes`] publishes events; [`link`] says when this sidecar may not judge. Nothing here
+//! is in the path of a call, and calls go on without the store for as long as it is unreachable.
 
 mod alive;
 pub mod changes;

@@ -11,7 +11,7 @@ use crate::domain::outcome::{Answer, Ended, Failure, Outcome};
 use crate::domain::push_back::Hint;
 use crate::domain::reply;
 use crate::service::caller::Reply;
-use crate::service::status::wait_millis;
+use crate::service::clock::wait_millis;
 
 /// The number of an error's code, in a reply.
 pub const ERROR_CODE: &str = "Nats-Service-Error-Code";

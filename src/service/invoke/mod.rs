@@ -1,15 +1,18 @@
 //! Calling an extension on behalf of a router.
 //!
-//! One straight line: choose the target, check sizes, ask its circuit, take a place, then attempts:
-//! sent to an instance, judged, recorded; each later one asks the circuit again. The outcome of an
-//! attempt is decided in [`crate::domain::outcome`]; what follows from it for circuit, health and
-//! instance is recorded in one place (`record`).
+//! One straight line: choose the target, check sizes ([`plan`]), ask its circuit ([`admission`]),
+//! take a place ([`places`]), then attempts ([`attempt`]): sent to an instance ([`destination`]),
+//! judged, recorded; each later one asks the circuit again. The outcome of an attempt is decided in
+//! [`crate::domain::outcome`]; what follows from it for circuit, health and instance is recorded in
+//! one place ([`record`]). From call to call, [`runtime`] keeps what belongs to an extension, and
+//! [`versions`] what belongs to one of its versions; [`follow`] fits both to the catalog.
 
+mod admission;
 mod answer;
 mod attempt;
 mod cancelling;
+mod destination;
 mod follow;
-mod leave;
 mod limits;
 mod meter;
 mod places;
@@ -41,7 +44,7 @@ pub use runtime::{Runtime, Runtimes, Setup};
 pub use stream::{CHUNK, END, Piece, STREAM, Streaming};
 pub use versions::{Attempts, VersionRuntime, Versions};
 
-use self::leave::Leave;
+use self::admission::Admitted;
 use self::spare::Spare;
 use crate::domain::call_id::CallId;
 use crate::domain::entry::Entry;
@@ -92,7 +95,7 @@ pub struct Accepted {
     /// None where its circuit is open.
     seat: Option<Seat>,
     /// For the first attempt; asked for again by what waited for a place.
-    leave: Option<Leave>,
+    admitted: Option<Admitted>,
 }
 
 impl Accepted {
@@ -121,7 +124,7 @@ impl<C: Caller> Invoker<C> {
         }
     }
 
-    /// What would be sent, where to and with which headers: given to `told`. Nothing is sent or
+    /// Shows to `show` what would be sent, where to and with which headers. Nothing is sent or
     /// counted.
     ///
     /// # Errors
@@ -129,7 +132,7 @@ impl<C: Caller> Invoker<C> {
     pub fn rehearse<T>(
         &self,
         invocation: &mut Invocation<'_>,
-        told: impl FnOnce(&Plan, &str, &CallHeaders<'_>) -> T,
+        show: impl FnOnce(&Plan, &str, &CallHeaders<'_>) -> T,
     ) -> Result<T, RegistryError> {
         let target = self.choose(invocation, false)?;
         let setup = self.tools.runtimes.glance(target.entry());
@@ -138,7 +141,7 @@ impl<C: Caller> Invoker<C> {
         let (ends, _) = plan.attempt_ends(now);
         let subject = plan.next_subject(now.into_std());
         let headers = plan.headers(1, now, ends, rand::random());
-        Ok(told(&plan, &subject, &headers))
+        Ok(show(&plan, &subject, &headers))
     }
 
     /// Decides what to call, and whether the call may be made.
@@ -194,17 +197,17 @@ impl<C: Caller> Invoker<C> {
         })?;
         let recorder = self.tools.recorder(runtime, plan.target.entry(), &version);
         let circuit = self.tools.circuit(plan.target.entry(), &version);
-        let leave = self.tools.leave(&circuit, &recorder, Instant::now());
+        let admitted = self.tools.admit(&circuit, &recorder, Instant::now());
         let (runtime, limit) = (&recorder.runtime, plan.setup.limits.max_in_flight);
         let enter = || runtime.places.enter(&invocation.context, limit);
-        let seat = leave.is_ok().then(enter).transpose().map_err(|why| {
+        let seat = admitted.is_ok().then(enter).transpose().map_err(|why| {
             let took = self.tools.clock.awake_since(invocation.received.into_std());
             recorder.called(Status::Overloaded, took);
             RegistryError::Overloaded(why)
         })?;
         // Much may change until a place is free.
         let waits = matches!(seat, Some(Seat::Awaited(_)));
-        let leave = (!waits).then_some(leave);
+        let admitted = (!waits).then_some(admitted);
         runtime.budget().call();
         plan.spare = Spare::of(invocation, &plan.target);
         plan.known = plan.call_id.clone().map(|id| self.cancellable.know(id));
@@ -213,7 +216,7 @@ impl<C: Caller> Invoker<C> {
             plan: Arc::new(plan.traced(span.take())),
             circuit,
             seat,
-            leave,
+            admitted,
         })
     }
 

@@ -57,12 +57,12 @@ pub struct Waiting {
 pub enum Seat {
     /// A place.
     Taken(Place),
-    /// Leave to wait for one.
+    /// The right to wait for one.
     Awaited(Waiting),
 }
 
 impl Places {
-    /// A place for a call with this context, or leave to wait, where there are `places` in all.
+    /// A place for a call with this context, or the right to wait, where there are `places` in all.
     ///
     /// # Errors
     /// Neither.

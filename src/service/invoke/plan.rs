@@ -183,7 +183,7 @@ impl Plan {
             return;
         };
         let mut attributes = vec![("beamline.attempt", attempt.number.to_string())];
-        let instance = attempt.whom.instance.as_ref();
+        let instance = attempt.destination.instance.as_ref();
         attributes.extend(instance.map(|id| ("beamline.instance", id.to_string())));
         let (id, begun) = (attempt.span_id, attempt.begun);
         span.finished_child(Work::Attempt, id, begun, attributes, error(status));

@@ -1,19 +1,18 @@
-//! What follows from the outcome of an attempt: for the circuit, the health, the instance.
+//! What follows from the outcome of an attempt: for the circuit, the health, and where it went.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::answer;
+use super::destination::Destination;
 use super::meter::Status;
 use super::plan::Plan;
 use super::runtime::Runtime;
-use super::trial::Trial;
 use super::versions::VersionRuntime;
 use crate::domain::breaker::{self, CircuitState, FailureKind, Transition};
 use crate::domain::call_id::CallId;
 use crate::domain::failures::Failed;
 use crate::domain::ids::InstanceId;
-use crate::domain::load::{InFlight, LOAD};
 use crate::domain::outcome::{Failure, Neutral, Outcome};
 use crate::domain::traceparent::SpanId;
 use crate::service::caller::Reply;
@@ -26,34 +25,12 @@ use crate::service::patience::Patience;
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) permit: CallPermit,
-    pub(super) whom: Whom,
+    pub(super) destination: Destination,
     pub(super) begun: Instant,
     /// Which attempt of its call it is, from 1.
     pub(super) number: u32,
     /// Its span, as sent to the extension.
     pub(super) span_id: SpanId,
-}
-
-/// What has an attempt.
-#[derive(Debug, Default)]
-pub(super) struct Whom {
-    /// The instance; without any, the version's own subject.
-    pub(super) instance: Option<InstanceId>,
-    /// Counts as its load.
-    pub(super) _in_flight: Option<InFlight>,
-    /// Whether its latency is known to the balancer.
-    pub(super) heard: bool,
-    /// Where it is the one that tries what has rested.
-    pub(super) trial: Option<Box<Trial>>,
-}
-
-impl Pending {
-    /// It was answered without push-back.
-    pub(super) fn answered(&mut self) {
-        if let Some(trial) = self.whom.trial.take() {
-            trial.answered();
-        }
-    }
 }
 
 /// Observers of the outcomes of one version's calls.
@@ -80,43 +57,15 @@ impl Recorder {
         }
     }
 
-    /// An attempt has begun to be answered by `reply`, with `latency` where it goes on.
-    pub(super) fn heard(
-        &self,
-        plan: &Plan,
-        whom: &mut Whom,
-        reply: &Reply,
-        latency: Option<Duration>,
-    ) {
-        let said = reply.headers.get(LOAD);
-        let Some(instance) = whom.instance.as_ref() else {
-            return;
-        };
-        if said.is_none() && latency.is_none() {
-            return;
-        }
-        let mut balancer = plan.setup.balancer(plan.version());
-        let load = balancer.as_mut().and_then(|it| it.load(instance));
-        let (Some(load), now) = (load, Instant::now()) else {
-            return;
-        };
-        if let Some(said) = said {
-            load.said(said, now);
-        }
-        if let Some(latency) = latency {
-            load.took(latency, now);
-            whom.heard = true;
-        }
-    }
-
-    /// Records the outcome of an attempt that ends `now`: with the last message of the extension's,
-    /// where there was one, and the time from its begin to its answer, where that was measured.
+    /// Records the outcome of an attempt that ends `now`: with the extension's last message, where
+    /// there was one, and the time from its begin to its answer, where that was measured.
     pub(super) fn record(
         &self,
         plan: &Plan,
         pending: Pending,
         outcome: Outcome,
-        (reply, latency): (Option<&Reply>, Option<Duration>),
+        reply: Option<&Reply>,
+        latency: Option<Duration>,
         now: Instant,
     ) {
         // What a caller did not wait for is not the time that the extension needs: counted as such
@@ -135,13 +84,14 @@ impl Recorder {
             let revision = target.extension().revision;
             self.version.compare(outcome, revision, now);
         }
-        if let Some(instance) = &pending.whom.instance {
+        let destination = &pending.destination;
+        if destination.instance.is_some() {
             let begun = (!frozen()).then_some(pending.begun);
-            let latency = latency.filter(|_| outcome != Outcome::Success || !pending.whom.heard);
-            turn(plan, instance, begun, latency, now, outcome);
+            destination.judged(plan, outcome, begun, latency, now);
         }
         if let Outcome::Neutral(Neutral::PushedBack { rest }) = outcome {
-            pushed_back(plan, &pending, rest, now);
+            pending.permit.circuit.pushed_back.add(1);
+            destination.pushed_back(plan, rest, now);
         }
         // What was not measured does not count as slow.
         let latency = latency.unwrap_or_default();
@@ -232,13 +182,14 @@ impl Recorder {
             _ => None,
         };
         let error = reply.and_then(|reply| answer::said(reply, failure));
+        let instance = pending.destination.instance.as_ref();
         self.version.remember(&Failed {
             at: now,
             attempt: pending.number,
             kind: kind(failure),
             code,
             error: error.as_deref(),
-            instance: pending.whom.instance.as_ref().map(InstanceId::as_str),
+            instance: instance.map(InstanceId::as_str),
             call: plan.call_id.as_ref().map(CallId::as_str),
             trace_id: plan.on_behalf.trace_id.as_deref(),
             tenant_id: plan.on_behalf.tenant_id.as_deref(),
@@ -258,56 +209,6 @@ impl Recorder {
             Outcome::Failure(_) => health.failed(known, now),
             Outcome::Neutral(_) => {}
         }
-    }
-}
-
-/// What an outcome means for an instance: for its ejection, if the attempt began at `begun` and
-/// circuits are not frozen, and for its load.
-fn turn(
-    plan: &Plan,
-    instance: &InstanceId,
-    begun: Option<Instant>,
-    latency: Option<Duration>,
-    now: Instant,
-    outcome: Outcome,
-) {
-    let Some(mut balancer) = plan.setup.balancer(plan.version()) else {
-        return;
-    };
-    if let Some(begun) = begun {
-        match outcome {
-            Outcome::Success => balancer.succeeded(instance, begun),
-            Outcome::Failure(_) => {
-                balancer.failed(instance, begun, now, &plan.setup.limits.breaker);
-            }
-            Outcome::Neutral(_) => {}
-        }
-    }
-    let Some(latency) = latency else {
-        return;
-    };
-    match outcome {
-        Outcome::Success => {
-            if let Some(load) = balancer.load(instance) {
-                load.took(latency, now);
-            }
-        }
-        Outcome::Failure(_) | Outcome::Neutral(Neutral::PushedBack { .. }) => {
-            balancer.disappointed(instance, latency, plan.timeout, now);
-        }
-        Outcome::Neutral(_) => {}
-    }
-}
-
-/// Lets the instance that asked for it rest for `rest`, also while circuits are frozen.
-fn pushed_back(plan: &Plan, pending: &Pending, rest: Option<Duration>, now: Instant) {
-    pending.permit.circuit.pushed_back.add(1);
-    let until = rest.and_then(|rest| now.checked_add(rest));
-    let balancer = plan.setup.balancer(plan.version());
-    if let (Some(until), Some(mut balancer)) = (until, balancer)
-        && let Some(rest) = balancer.rest(pending.whom.instance.as_ref())
-    {
-        rest.until(until);
     }
 }
 
@@ -386,8 +287,8 @@ mod tests {
         let circuits = &tools.circuits;
         let circuit = circuits.get_or_create(called.extension(), &v2, settings);
         let now = Instant::now();
-        let leave = || circuit.admit(tools.clock.at(now)).permit.unwrap();
-        let permits = [leave(), leave()];
+        let permit = || circuit.admit(tools.clock.at(now)).permit.unwrap();
+        let permits = [permit(), permit()];
         promote(2, "v2", "v1");
 
         let failed = breaker::Outcome::Failure(FailureKind::Error);
@@ -427,8 +328,8 @@ mod tests {
         let circuits = &tools.circuits;
         let circuit = circuits.get_or_create(called.extension(), version, settings);
         let now = Instant::now();
-        let leave = || circuit.admit(tools.clock.at(now)).permit.unwrap();
-        let permits = [leave(), leave()];
+        let permit = || circuit.admit(tools.clock.at(now)).permit.unwrap();
+        let permits = [permit(), permit()];
         writer.apply(Change {
             removals: vec![id.clone()],
             ..change(2)

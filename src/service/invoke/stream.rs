@@ -63,16 +63,16 @@ impl<S: Call> Streaming<S> {
     pub async fn next(&mut self) -> Piece {
         let now = Instant::now();
         let limits = self.plan.rules().stream;
-        let whole = self.plan.within_deadline(self.begun + limits.total);
+        let (whole_ends, by_caller) = self.plan.within_deadline(self.begun + limits.total);
         let gap_ends = now + self.plan.gap();
         // The end of the whole is held against the whole, however little of it is left.
-        let (begun, ends, by_caller) = match gap_ends < whole.0 {
+        let (begun, ends, by_caller) = match gap_ends < whole_ends {
             true => (now, gap_ends, false),
-            false => (self.begun, whole.0, whole.1),
+            false => (self.begun, whole_ends, by_caller),
         };
         let reply = match self.ahead.take() {
             Some(reply) => Some(Ok(reply)),
-            None if self.is_over(whole.0, now) => Some(Err(NoReply::Call(CallError::Timeout))),
+            None if self.is_over(whole_ends, now) => Some(Err(NoReply::Call(CallError::Timeout))),
             None => {
                 let cancel = self.canceller();
                 let patience = self.recorder.patience();
@@ -201,9 +201,9 @@ impl<S: Call> Streaming<S> {
             self.recorder.called(status, took);
             self.plan.trace_end(status);
             // To the first chunk: the length of a stream is no sign of its speed.
-            let heard = (reply, self.latency);
+            let (plan, latency) = (&self.plan, self.latency);
             self.recorder
-                .record(&self.plan, pending, outcome, heard, now);
+                .record(plan, pending, outcome, reply, latency, now);
         }
     }
 }

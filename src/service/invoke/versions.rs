@@ -39,7 +39,7 @@ pub struct VersionRuntime {
     attempts: Mutex<Vec<Attempts>>,
     /// Nothing of a version that never failed.
     log: Mutex<Option<Box<FailureLog>>>,
-    /// The earliest failure of the window in which it began to ail, in microseconds and 1 more; 0 while
+    /// The earliest failure of the window in which it began to fail, in microseconds and 1 more; 0 while
     /// it does not.
     failing_since_us: AtomicU64,
 }

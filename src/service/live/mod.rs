@@ -1,9 +1,10 @@
 //! What the status page of this sidecar shows: every extension as a row, the last minutes of each
 //! that is called, and what happened lately.
 //!
-//! Rows are made only while a page is open. History is kept all the time, so that there is one
-//! when the first watcher comes: it costs a look at two counters per extension every
-//! [`INTERVAL`], and a percentile for those that were called.
+//! Rows are made only while a page is open. History is kept all the time, so that there is one when
+//! the first watcher comes: it costs a look at two counters per extension every [`INTERVAL`], and a
+//! percentile for those that were called. [`board`] has the rows, [`history`] the minutes, [`note`]
+//! what happened.
 
 mod board;
 mod history;

@@ -58,7 +58,7 @@ pub struct ReloadReport {
 
 /// What has to be read, whatever the revision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Want {
+pub(super) enum Scope {
     Everything,
     One(ExtensionId),
 }
@@ -67,18 +67,18 @@ type Answer = oneshot::Sender<Result<ReloadReport, SourceError>>;
 
 #[derive(Debug)]
 pub(super) struct Request {
-    want: Want,
+    scope: Scope,
     answer: Answer,
 }
 
 /// Requests that one load answers.
 #[derive(Debug)]
-pub(super) struct Scope {
-    pub(super) want: Want,
+pub(super) struct Batch {
+    pub(super) scope: Scope,
     answers: Vec<Answer>,
 }
 
-impl Scope {
+impl Batch {
     pub(super) fn reply(self, result: &Result<ReloadReport, SourceError>) {
         for answer in self.answers {
             // The caller may have gone; the load served the others.
@@ -88,18 +88,18 @@ impl Scope {
 }
 
 /// Groups requests: those that want the same share a load.
-pub(super) fn scopes(requests: Vec<Request>) -> Vec<Scope> {
-    let mut scopes: Vec<Scope> = Vec::new();
+pub(super) fn batches(requests: Vec<Request>) -> Vec<Batch> {
+    let mut batches: Vec<Batch> = Vec::new();
     for request in requests {
-        match scopes.iter_mut().find(|scope| scope.want == request.want) {
-            Some(scope) => scope.answers.push(request.answer),
-            None => scopes.push(Scope {
-                want: request.want,
+        match batches.iter_mut().find(|batch| batch.scope == request.scope) {
+            Some(batch) => batch.answers.push(request.answer),
+            None => batches.push(Batch {
+                scope: request.scope,
                 answers: vec![request.answer],
             }),
         }
     }
-    scopes
+    batches
 }
 
 /// Why the reloader wakes up.
@@ -234,10 +234,10 @@ impl ReloadHandle {
 
     /// Reads and compares everything, or one id, and waits for the outcome.
     pub async fn reload(&self, id: Option<ExtensionId>) -> Result<ReloadReport, RegistryError> {
-        let want = id.map_or(Want::Everything, Want::One);
+        let scope = id.map_or(Scope::Everything, Scope::One);
         let (answer, outcome) = oneshot::channel();
         self.requests
-            .try_send(Request { want, answer })
+            .try_send(Request { scope, answer })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded(Overload::Requests),
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
@@ -302,16 +302,16 @@ mod tests {
         let Wake::Requests(requests) = inbox.next().await else {
             unreachable!()
         };
-        let scopes = scopes(requests);
+        let batches = batches(requests);
         assert_eq!(
-            scopes
+            batches
                 .iter()
-                .map(|s| (s.want.clone(), s.answers.len()))
+                .map(|s| (s.scope.clone(), s.answers.len()))
                 .collect::<Vec<_>>(),
-            [(Want::Everything, 2), (Want::One(one), 1)]
+            [(Scope::Everything, 2), (Scope::One(one), 1)]
         );
-        for scope in scopes {
-            scope.reply(&Err(DatabaseError::unreachable("gone").into()));
+        for batch in batches {
+            batch.reply(&Err(DatabaseError::unreachable("gone").into()));
         }
         for answer in asked {
             let error = answer.await.unwrap().unwrap_err();

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use self::applied::Applied;
 use super::Parts;
-use super::inbox::{Edits, ReloadReport, Want as Scope};
+use super::inbox::{Edits, ReloadReport, Scope};
 use crate::domain::catalog::{ActiveSource, CatalogWriter};
 use crate::domain::entry::PrepareReply;
 use crate::domain::reconcile;

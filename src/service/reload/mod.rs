@@ -3,6 +3,8 @@
 //! Start, notification, timer, file change and request all end in the same load; notifications are
 //! hints that set a flag, and the flag is looked at again after every load, so one that arrives
 //! during a load is never lost. The old data serves while a load runs or fails.
+//!
+//! [`inbox`] gathers hints and requests, [`loader`] makes a load of them.
 
 mod inbox;
 mod loader;
@@ -142,10 +144,11 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             }
             Wake::Requests(requests) => {
                 let mut outcome = Ok(());
-                for scope in inbox::scopes(requests) {
-                    let result = self.loader.load(Trigger::Request, Some(&scope.want)).await;
+                for batch in inbox::batches(requests) {
+                    let load = self.loader.load(Trigger::Request, Some(&batch.scope));
+                    let result = load.await;
                     outcome = outcome.and(result.as_ref().map(drop).map_err(Clone::clone));
-                    scope.reply(&result);
+                    batch.reply(&result);
                 }
                 outcome
             }

@@ -1,4 +1,5 @@
-//! Administration: reads and writes under `/admin`.
+//! Administration: [`reads`] and [`writes`] under `/admin`. Nothing here decides anything: a
+//! request is taken apart and handed to the desk.
 
 mod change;
 pub(super) mod reads;

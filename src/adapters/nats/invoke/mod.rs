@@ -39,7 +39,7 @@ use crate::service::invoke::{
 };
 use crate::service::observe::Observation;
 
-/// What calls for routers are made with.
+/// Serves calls for routers.
 #[derive(Debug)]
 pub struct InvokeServer {
     /// The use case.
@@ -67,7 +67,7 @@ struct Job {
     received: Instant,
     /// What the call may be cancelled by.
     call_id: Option<CallId>,
-    /// Whether the caller has had a message, which told that.
+    /// Whether the caller has had a message: only the first one names the call's id.
     begun: AtomicBool,
     /// A drain waits for it.
     _counted: TaskTrackerToken,
@@ -301,7 +301,7 @@ impl Job {
     ) -> Result<(), RegistryError> {
         let respond = &self.server().respond;
         let append =
-            |out: &mut Out<'_>| respond.append_message(out, (&self.reply, back), &headers, body);
+            |out: &mut Out<'_>| respond.append_message(out, &self.reply, back, &headers, body);
         // What could not be sent was counted; an error could not be sent either.
         let sent = respond.submit(append).await;
         if let Some(Ok(())) = sent {

@@ -1,6 +1,6 @@
 //! One connection to NATS: what it subscribes to, the handler, and how others send over it.
 //!
-//! Its thread is in [`reading`](super::reading).
+//! Its thread is in [`thread`](super::thread).
 
 use std::fmt;
 use std::io;
@@ -14,7 +14,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::timeout_at;
 
 use super::outbox::{Outbox, Unsent};
-use super::reading::Running;
+use super::thread::Running;
 use crate::adapters::nats::wire::operation::Message;
 use crate::adapters::nats::wire::refusal::Refusal;
 use crate::adapters::nats::wire::servers::Servers;

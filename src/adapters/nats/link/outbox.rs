@@ -51,7 +51,7 @@ impl Outbox {
             return Err(Unsent::Down);
         }
         let written = queue.append(write)?;
-        self.leave(queue);
+        self.flush_unless_held(queue);
         Ok(written)
     }
 
@@ -66,7 +66,7 @@ impl Outbox {
         let mut queue = locked(&self.queue);
         if queue.socket.is_some() {
             let written = queue.append(write)?;
-            self.leave(queue);
+            self.flush_unless_held(queue);
             return Ok(written);
         }
         queue.keep(write)
@@ -99,7 +99,7 @@ impl Outbox {
     }
 
     /// Sends what was appended, at the end of the turn if one is under way and it is not much.
-    fn leave(self: &Arc<Self>, queue: MutexGuard<'_, Queue>) {
+    fn flush_unless_held(self: &Arc<Self>, queue: MutexGuard<'_, Queue>) {
         let waits = queue.held && queue.bytes.len() < KEPT;
         drop(queue);
         if !waits {
@@ -147,7 +147,7 @@ impl Outbox {
         queue.subscribed = true;
         if queue.socket.is_some() {
             lines(&mut queue.bytes);
-            self.leave(queue);
+            self.flush_unless_held(queue);
         }
     }
 
@@ -176,7 +176,7 @@ impl Outbox {
         let subscribed = queue.subscribed;
         lines(&mut queue.bytes, subscribed);
         queue.ping(ping);
-        self.leave(queue);
+        self.flush_unless_held(queue);
         Ok(())
     }
 
@@ -196,7 +196,7 @@ impl Outbox {
     }
 
     /// A PONG has come, and all that came before it has been dealt with; why it was asked for.
-    pub(super) fn answered(&self) -> Option<Ping> {
+    pub(super) fn pong(&self) -> Option<Ping> {
         let (ping, asked) = locked(&self.queue).pings.pop_front()?;
         let took = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
         self.pong_us.store(took, Ordering::Relaxed);
@@ -293,7 +293,7 @@ impl Outbox {
                 Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            // Who left something over has sent for a thread that goes on with that, and with what waits
+            // A write that was left unfinished has a thread of its own, which goes on with what waits
             // here by then. Until then it waits where it is bounded.
             let Some(open) = writer.as_mut().filter(|writer| !writer.is_behind()) else {
                 return;
@@ -301,7 +301,7 @@ impl Outbox {
             let mut bytes = mem::take(&mut locked(&self.queue).bytes);
             let sent = open.send_some(&mut bytes);
             match sent {
-                Ok(true) => self.keep(bytes),
+                Ok(true) => self.recycle(bytes),
                 Ok(false) => {
                     drop(writer);
                     return self.flush_elsewhere();
@@ -336,12 +336,12 @@ impl Outbox {
             if last && locked(&self.queue).bytes.is_empty() {
                 return;
             }
-            self.keep(bytes);
+            self.recycle(bytes);
         }
     }
 
     /// It was sent: the memory goes back to where it is needed next, and there is room for more.
-    fn keep(&self, bytes: Vec<u8>) {
+    fn recycle(&self, bytes: Vec<u8>) {
         let mut queue = locked(&self.queue);
         if queue.bytes.is_empty() && bytes.capacity() <= KEPT {
             queue.bytes = bytes;

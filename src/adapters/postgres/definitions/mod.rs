@@ -3,6 +3,9 @@
 //! The transaction takes the lock on the revision before it reads anything, so it decides by the
 //! same data that it changes, and no two writers wait for each other. Lock and read are one round
 //! trip; each step and the commit are one more.
+//!
+//! `write` is the transaction and its outcome; in it, [`change`] is the work on one extension
+//! ([`steps`] has its statements) and [`switch`] on many. [`audit`] only reads.
 
 mod audit;
 mod change;

@@ -1,16 +1,18 @@
 //! Attempts: admitted, sent, judged, recorded; repeated where that may help.
+//!
+//! [`pick`] chooses where each goes; [`stand_in`] is the one at a fallback, after the last.
 
+mod pick;
 mod stand_in;
-mod turn;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, sleep};
 
+use super::admission::Admitted;
 use super::answer::{self, Answered, ErrorHeaders, Trail, ended};
 use super::cancelling::Awaited;
-use super::leave::Leave;
 use super::meter::Status;
 use super::places::{Seat, Waiting};
 use super::plan::Plan;
@@ -31,11 +33,11 @@ pub(super) struct Attempts<'a, C> {
     invoker: &'a Invoker<C>,
     plan: Arc<Plan>,
     recorder: Recorder,
-    /// Its place, or leave to wait for one.
+    /// Its place, or the right to wait for one.
     seat: Option<Seat>,
     /// What the circuit has said of the first attempt already.
-    leave: Option<Leave>,
-    /// Asked for leave of each later one.
+    admitted: Option<Admitted>,
+    /// Admits each later one.
     circuit: Arc<Circuit>,
     tried: Vec<InstanceId>,
     /// The number of the first of them that are not tried again.
@@ -65,7 +67,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
             plan: accepted.plan,
             recorder: accepted.recorder,
             seat: accepted.seat,
-            leave: accepted.leave,
+            admitted: accepted.admitted,
             circuit: accepted.circuit,
             tried: Vec::new(),
             barred: 0,
@@ -178,18 +180,18 @@ impl<'a, C: Caller> Attempts<'a, C> {
         self.plan.deadline.is_none_or(in_time)
     }
 
-    /// Leave of the circuit for one attempt, and the instance whose turn it is.
+    /// A permit of the circuit for one attempt, and where it goes.
     fn admit(&mut self) -> Result<Pending, Unavailable> {
         let begun = StdInstant::now();
         let tools = &self.invoker.tools;
-        let permit = match self.leave.take() {
+        let permit = match self.admitted.take() {
             Some(asked) => asked?,
-            None => tools.leave(&self.circuit, &self.recorder, begun)?,
+            None => tools.admit(&self.circuit, &self.recorder, begun)?,
         };
-        let whom = self.turn(begun)?;
+        let destination = self.pick(begun)?;
         Ok(Pending {
             permit,
-            whom,
+            destination,
             begun,
             number: self.number + 1,
             span_id: rand::random(),
@@ -199,7 +201,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     async fn attempt(&mut self, mut pending: Pending) -> Step<C::Call> {
         let begun = Instant::from_std(pending.begun);
         let (ends, by_caller) = self.plan.attempt_ends(begun);
-        self.tried.extend(pending.whom.instance.clone());
+        self.tried.extend(pending.destination.instance.clone());
         let sent = self.send(&pending, begun, ends);
         // Of what was not sent its extension need not hear.
         let awaited = match sent {
@@ -224,10 +226,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
         let streams = self.plan.stream && is_stream(&reply) && answer::error(&reply).is_none();
         let clock = self.recorder.clock;
         let latency = streams.then(|| clock.measured(pending.begun, StdInstant::now()));
-        let (plan, whom) = (&self.plan, &mut pending.whom);
-        self.recorder.heard(plan, whom, &reply, latency.flatten());
+        let destination = &mut pending.destination;
+        destination.heard(&self.plan, &reply, latency.flatten());
         if streams {
-            pending.answered();
+            destination.answered();
             return Step::Done(Invoked::Stream(Box::new(Streaming {
                 call,
                 ahead: Some(reply),
@@ -250,7 +252,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
     /// Sends the request.
     fn send(&self, pending: &Pending, begun: Instant, ends: Instant) -> Result<C::Call, NoReply> {
         let plan = &self.plan;
-        let subject = plan.subject(pending.whom.instance.as_ref());
+        let subject = plan.subject(pending.destination.instance.as_ref());
         let headers = plan.headers(pending.number, begun, ends, pending.span_id);
         let caller = &self.invoker.caller;
         let call = caller.call(subject, &headers, &plan.body.bytes, ends);
@@ -318,13 +320,13 @@ impl<'a, C: Caller> Attempts<'a, C> {
     ) -> Step<C::Call> {
         let (outcome, answer) = ended.classify();
         if reply.is_some() && !outcome.is_pushed_back() {
-            pending.answered();
+            pending.destination.answered();
         }
         let now = StdInstant::now();
         let trail = self.trail(&pending, now);
         let (plan, recorder) = (&self.plan, &self.recorder);
         let latency = recorder.clock.measured(pending.begun, now);
-        recorder.record(plan, pending, outcome, (reply, latency), now);
+        recorder.record(plan, pending, outcome, reply, latency, now);
         match self.answer(answer, reply, outcome.rest(), trail) {
             Ok(answered) if answered.error.is_none() => {
                 let status = Status::of(outcome);
@@ -396,7 +398,7 @@ impl<'a, C: Caller> Attempts<'a, C> {
         Trail {
             id: resolved.extension.id.clone(),
             version: resolved.version.clone(),
-            instance: pending.whom.instance.clone(),
+            instance: pending.destination.instance.clone(),
             attempts: self.number,
             latency: now.saturating_duration_since(pending.begun),
             fallback_from: self.plan.target.fallback_from.clone(),

@@ -1,8 +1,8 @@
-//! Leave of a circuit for one attempt.
+//! Admission by a circuit, of one attempt.
 //!
-//! The first attempt's is asked for where its version is chosen. Of calls that come together, each is
-//! then chosen for with the trials of those before it in mind: what is one too many for a failing
-//! version is led elsewhere, and not refused. What is refused takes no place, and waits for none.
+//! The first attempt is admitted where its version is chosen. Of calls that come together, each is
+//! then chosen for with the trials before it in mind: one too many for a failing version goes
+//! elsewhere, and is not refused. What is refused takes no place, and waits for none.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,12 +12,11 @@ use super::record::Recorder;
 use crate::domain::entry::Entry;
 use crate::domain::ids::VersionName;
 use crate::service::circuits::{CallPermit, Circuit};
-use crate::service::clock;
+use crate::service::clock::{foreseeable, wait_millis};
 use crate::service::error::Unavailable;
-use crate::service::status::wait_millis;
 
-/// Leave, or why there is none.
-pub(super) type Leave = Result<CallPermit, Unavailable>;
+/// A permit, or why there is none.
+pub(super) type Admitted = Result<CallPermit, Unavailable>;
 
 impl Tools {
     /// The circuit of a version of `entry`, made if there is none.
@@ -27,17 +26,22 @@ impl Tools {
         circuits.get_or_create(entry.extension(), version, settings)
     }
 
-    /// Leave of `circuit` for an attempt that begins `now`.
-    pub(super) fn leave(&self, circuit: &Arc<Circuit>, recorder: &Recorder, now: Instant) -> Leave {
+    /// Asks `circuit` to admit an attempt that begins `now`.
+    pub(super) fn admit(
+        &self,
+        circuit: &Arc<Circuit>,
+        recorder: &Recorder,
+        now: Instant,
+    ) -> Admitted {
         let admission = circuit.admit(self.clock.at(now));
         recorder.tell(admission.transition);
         admission.permit.map_err(|refused| {
-            let retry_after_ms = clock::foreseeable(refused.retry_after).map(wait_millis);
+            let retry_after_ms = foreseeable(refused.retry_after).map(wait_millis);
             Unavailable::CircuitOpen { retry_after_ms }
         })
     }
 }
 
 #[cfg(test)]
-#[path = "leave_tests.rs"]
+#[path = "admission_tests.rs"]
 mod tests;

@@ -1,4 +1,4 @@
-//! What gets an attempt: an instance, or, without any, the version itself.
+//! Picks where an attempt goes: to an instance, or, without any, to the version itself.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,18 +6,19 @@ use std::time::Instant;
 use super::Attempts;
 use crate::domain::balancer::{Balance, Past};
 use crate::service::caller::Caller;
+use crate::service::clock::wait_millis;
 use crate::service::error::Unavailable;
-use crate::service::invoke::record::{Pending, Whom};
+use crate::service::invoke::destination::Destination;
+use crate::service::invoke::record::Pending;
 use crate::service::invoke::trial::Trial;
-use crate::service::status::wait_millis;
 
 impl<C: Caller> Attempts<'_, C> {
-    /// The instance that gets an attempt at `begun`, and whether it is only tried.
-    pub(super) fn turn(&self, begun: Instant) -> Result<Whom, Unavailable> {
+    /// Where an attempt at `begun` goes, and whether that is only tried.
+    pub(super) fn pick(&self, begun: Instant) -> Result<Destination, Unavailable> {
         let resolved = self.plan.target.resolved();
         let setup = &self.plan.setup;
         let Some(mut balancer) = setup.balancer(resolved.version) else {
-            return Ok(Whom::default());
+            return Ok(Destination::default());
         };
         let (barred, tried) = self.tried.split_at_checked(self.barred).unwrap_or_default();
         let past = Past { barred, tried };
@@ -43,10 +44,10 @@ impl<C: Caller> Attempts<'_, C> {
                 begun,
             })
         });
-        Ok(Whom {
+        Ok(Destination {
             instance,
             _in_flight: pick.in_flight,
-            heard: false,
+            measured: false,
             trial,
         })
     }

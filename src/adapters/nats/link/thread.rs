@@ -227,7 +227,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let (outbox, companion) = (&self.shared.outbox, &self.shared.companion);
         let mut looked = false;
         for _ in 0..pongs {
-            match outbox.answered() {
+            match outbox.pong() {
                 // A waiter that has given up does not listen any more.
                 Some(Ping::RoundTrip(waiting)) => drop(waiting.send(())),
                 Some(Ping::Sign) | None => {}
