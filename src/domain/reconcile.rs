@@ -77,7 +77,8 @@ fn absent(
     ids: impl IntoIterator<Item = ExtensionId>,
     extensions: &[Extension],
 ) -> Vec<ExtensionId> {
-    let present: HashSet<_> = extensions.iter().map(|it| &it.id).collect();
+    let present: HashSet<_, foldhash::fast::RandomState> =
+        extensions.iter().map(|it| &it.id).collect();
     let ids = ids.into_iter();
     ids.filter(|id| !present.contains(id)).collect()
 }

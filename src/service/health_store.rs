@@ -18,8 +18,8 @@ use thiserror::Error;
 pub use self::claims::{Change, ChangeKind, Claimed, Claims, MAX_CHANGES, RevisionChanges};
 pub use self::overrides::{NewOverride, Override, OverrideAction, Overrides};
 pub use self::reports::{
-    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED, MAX_REPORTS,
-    Report, Restored, Sidecars, Written,
+    Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
+    MAX_REPORTS, Report, Restored, Sidecars, Written,
 };
 pub use self::switch::{AutoDisabled, AutoSwitch};
 use crate::service::trouble::DatabaseError;

@@ -63,7 +63,8 @@ impl Table {
 
     /// Takes its columns of a row.
     pub(super) fn fields<'r>(&self, columns: &mut Columns<'r>) -> Result<Fields<'r>, Error> {
-        let fields = self.fields.iter().map(|field| {
+        let mut fields = Vec::with_capacity(self.fields.len());
+        for field in self.fields {
             let value = match field.kind {
                 Kind::Text => Value::text(columns.take()?),
                 Kind::Whole { .. } => Value::number(columns.take::<Option<i32>>()?),
@@ -72,9 +73,9 @@ impl Table {
                     .map_or(Value::Unset, Value::Switch),
                 Kind::Object | Kind::Ids => Value::json(columns.take()?),
             };
-            Ok((field.name, value))
-        });
-        fields.collect()
+            fields.push((field.name, value));
+        }
+        Ok(fields.into_iter().collect())
     }
 
     /// `fields` as a row of `owner`'s.

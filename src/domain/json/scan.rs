@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
+
 /// A string without its quotes, still escaped.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Quoted<'a> {
@@ -12,22 +14,20 @@ pub(super) struct Quoted<'a> {
 impl<'a> Quoted<'a> {
     /// The string that begins behind its opening quote, and what follows the closing one.
     pub(super) fn split(text: &'a str) -> (Self, &'a str) {
-        let mut escaped = false;
-        let mut bytes = text.bytes().enumerate();
-        while let Some((at, byte)) = bytes.next() {
-            match byte {
-                b'\\' => {
-                    escaped = true;
-                    bytes.next();
-                }
-                b'"' => {
-                    let (text, after) = cut(text, at);
-                    let after = after.get(1..).unwrap_or_default();
-                    return (Self { text, escaped }, after);
-                }
-                _ => {}
+        let (bytes, mut from) = (text.as_bytes(), 0);
+        let mark = |from| memchr2(b'"', b'\\', bytes.get(from..)?);
+        while let Some(distance) = mark(from) {
+            let at = from + distance;
+            if bytes.get(at) == Some(&b'"') {
+                let (text, after) = cut(text, at);
+                let after = after.get(1..).unwrap_or_default();
+                let escaped = from > 0;
+                return (Self { text, escaped }, after);
             }
+            // What is escaped is no end.
+            from = at + 2;
         }
+        let escaped = from > 0;
         (Self { text, escaped }, "")
     }
 

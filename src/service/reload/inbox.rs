@@ -91,7 +91,10 @@ impl Batch {
 pub(super) fn batches(requests: Vec<Request>) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for request in requests {
-        match batches.iter_mut().find(|batch| batch.scope == request.scope) {
+        match batches
+            .iter_mut()
+            .find(|batch| batch.scope == request.scope)
+        {
             Some(batch) => batch.answers.push(request.answer),
             None => batches.push(Batch {
                 scope: request.scope,
