@@ -308,6 +308,11 @@ fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
                 why: "the current version cannot be deleted; promote another one first".into(),
                 revision: None,
             },
+            EditError::NoRow => RegistryError::Conflict {
+                id,
+                why: "the current version has the extension's fields; `update` changes them".into(),
+                revision: None,
+            },
             EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
                 what: "the record",
                 limit_bytes,
