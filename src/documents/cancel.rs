@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::request::required;
 use super::to_bytes;
+use crate::domain::call_id::CallId;
 use crate::service::error::RegistryError;
 
 /// The arguments of `cancel`.
@@ -21,9 +22,10 @@ impl CancelArguments {
     /// The id of the calls that are to end.
     ///
     /// # Errors
-    /// There is none.
-    pub fn call(&self) -> Result<&str, RegistryError> {
-        required("call", self.call.as_deref())
+    /// There is none, or it can be no call's.
+    pub fn call(&self) -> Result<CallId, RegistryError> {
+        let call = required("call", self.call.as_deref())?;
+        CallId::parse(call).map_err(|rule| RegistryError::field("call", rule))
     }
 }
 

@@ -157,6 +157,7 @@ impl<D: Definitions> Administration<D> {
         actor: Actor,
     ) -> Result<Changed, RegistryError> {
         let (enables, values) = (request.command == Command::Enable, request.values);
+        let deletes = request.command == Command::Delete;
         let served = self.progress.current();
         let entry = self.tools.selector.catalog().get(request.id.as_str());
         let held = entry.map_or(0, |entry| entry.extension().revision);
@@ -181,7 +182,8 @@ impl<D: Definitions> Administration<D> {
         if enables {
             self.reset_circuits(std::slice::from_ref(&write.id)).await;
         }
-        Ok(match known {
+        // A record that is there by now is another extension's.
+        Ok(match known && !deletes {
             true => self.changed(&write.id, revision),
             false => Changed::Committed(revision),
         })
@@ -304,6 +306,11 @@ fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
             EditError::CurrentVersion => RegistryError::Conflict {
                 id,
                 why: "the current version cannot be deleted; promote another one first".into(),
+                revision: None,
+            },
+            EditError::NoRow => RegistryError::Conflict {
+                id,
+                why: "the current version has the extension's fields; `update` changes them".into(),
                 revision: None,
             },
             EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {

@@ -112,6 +112,33 @@ async fn what_is_committed_is_never_denied() {
     );
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_deletion_is_not_answered_with_what_was_made_since_by_its_id() {
+    let (catalog, mut writer) = Catalog::new();
+    let anew = Extension {
+        revision: 2,
+        ..extension("x")
+    };
+    writer.apply(Change {
+        upserts: vec![entry(anew)],
+        ..change(2)
+    });
+    let (slow, progress) = (Arc::<Slow>::default(), Progress::default());
+    let reload = reload::nobodys_handle();
+    let administration = with(&slow, catalog, reload, progress.clone());
+    let delete = ChangeRequest {
+        command: Command::Delete,
+        ..disable()
+    };
+    let deleting = administration.change(delete, Actor::anonymous());
+    let (deleted, ()) = tokio::join!(deleting, async {
+        slow.begun.notified().await;
+        progress.announce(2);
+        slow.go_on.notify_one();
+    });
+    assert!(matches!(deleted, Ok(Changed::Committed(1))), "{deleted:?}");
+}
+
 /// A server that has taken over without the last commits: nothing but `x`, at revision 1.
 #[derive(Debug)]
 struct Successor;

@@ -90,9 +90,9 @@ impl Reads {
         version: Option<&str>,
         mut context: Context,
     ) -> Result<Explanation, RegistryError> {
+        let named = named(version)?;
         let (entry, revision) = self.get(id)?;
         self.selector.complete(&mut context);
-        let named = named(version)?;
         let wanted = Wanted {
             version: named.as_ref(),
             context: &context,

@@ -191,7 +191,7 @@ impl ControlServer {
         };
         let cancelled = opened(route, message).and_then(|_| {
             let arguments: CancelArguments = object_or_bare(message.payload, "call")?;
-            Ok(self.cancellable.cancel(arguments.call()?))
+            Ok(self.cancellable.cancel(arguments.call()?.as_str()))
         });
         if route.to_all && cancelled == Ok(0) {
             return;

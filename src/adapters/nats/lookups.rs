@@ -30,7 +30,7 @@ use crate::domain::overload::Overload;
 use crate::service::boundary::answered;
 use crate::service::budget::Held;
 use crate::service::error::RegistryError;
-use crate::service::lookup::Lookups;
+use crate::service::lookup::{Lookups, named};
 use crate::service::progress::Progress;
 use crate::service::spans::{OpenSpan, Spans, Work};
 
@@ -238,6 +238,7 @@ impl<'a> Lookup<'a> {
     fn of(route: Route, subject: &'a str, payload: &'a [u8]) -> Result<Self, RegistryError> {
         let arguments = LookupArguments::read(payload, route.id(subject))?;
         let context = arguments.context()?;
+        named(arguments.version.as_deref())?;
         Ok(Self { arguments, context })
     }
 

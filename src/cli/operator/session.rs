@@ -112,10 +112,8 @@ impl<'a> Session<'a> {
             To::Local(name) => format!("sidecar `{name}`: "),
             To::Any | To::As(_) => String::new(),
         };
-        let origin = match (reply.header(SOURCE), reply.header(STALE_MS)) {
-            (Some(source), _) => format!("from {source}, as no database has answered yet"),
-            (_, Some(ms)) => format!("as of {ms} ms ago, as the database is unreachable"),
-            (None, None) => return,
+        let Some(origin) = origin(reply.header(SOURCE), reply.header(STALE_MS)) else {
+            return;
         };
         let line = clean(&format!("note: {place}{origin}"));
         if self.told.borrow_mut().insert(place) {
@@ -140,8 +138,34 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Where data comes from, by the headers of a reply. A database that answers may be of no use, too.
+fn origin(source: Option<&str>, stale_ms: Option<&str>) -> Option<String> {
+    let from = |source: &str| format!("from {source}, as no database could be used yet");
+    let stale = |ms: &str| format!("as of {ms} ms ago, as the database cannot be used");
+    source.map(from).or(stale_ms.map(stale))
+}
+
 /// The user's name at the operating system, where it can be audited.
 fn user() -> Option<String> {
     let name = whoami::username().ok()?;
     Actor::parse(&name, ActorSource::Header).ok().map(|_| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_answers_is_not_called_unreachable() {
+        let stale = "as of 7 ms ago, as the database cannot be used";
+        let files = "from fixtures, as no database could be used yet";
+        for (source, stale_ms, told) in [
+            (None, None, None),
+            (None, Some("7"), Some(stale)),
+            (Some("fixtures"), None, Some(files)),
+            (Some("fixtures"), Some("7"), Some(files)),
+        ] {
+            assert_eq!(origin(source, stale_ms).as_deref(), told);
+        }
+    }
 }

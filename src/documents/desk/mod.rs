@@ -21,6 +21,7 @@ use crate::domain::entry::Entry;
 use crate::service::administration::Changes;
 use crate::service::error::RegistryError;
 use crate::service::health::Health;
+use crate::service::lookup::named;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::reload::ReloadHandle;
@@ -110,10 +111,11 @@ impl Desk {
     /// Why a lookup answers what it answers.
     pub async fn explain(&self, read: &Read<ExplainArguments>) -> Result<Answer, RegistryError> {
         let id = required("id", read.arguments.id.as_deref())?;
+        let version = read.arguments.version.as_deref();
+        named(version)?;
         request::id(Some(id))?;
         let context = context(read.arguments.context.as_deref())?;
         self.fresh(read.freshness).await?;
-        let version = read.arguments.version.as_deref();
         let explanation = self.reads.explain(id, version, context)?;
         let body = explain::explained(&explanation);
         Ok(Answer::at(explanation.revision, body))

@@ -41,6 +41,9 @@ pub enum EditError {
     /// The current version cannot be removed; another one has to be promoted first.
     #[error("it is the current version")]
     CurrentVersion,
+    /// The current version has no row of its own: its fields are the extension's.
+    #[error("it is the current version, whose fields are the extension's")]
+    NoRow,
     /// The record would hold more than this many bytes.
     #[error("the record would be larger than {0} bytes")]
     TooLarge(usize),
@@ -254,7 +257,10 @@ fn row<'r>(
     version: &VersionName,
 ) -> Result<&'r Fields<'static>, EditError> {
     let row = record.version(version.as_str());
-    row.ok_or_else(|| EditError::VersionNotFound(version.clone()))
+    row.ok_or_else(|| match record.runs(version) {
+        true => EditError::NoRow,
+        false => EditError::VersionNotFound(version.clone()),
+    })
 }
 
 /// Whether the fields of a version say when to give its share up.

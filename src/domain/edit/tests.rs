@@ -389,6 +389,12 @@ fn an_update_of_a_version_leaves_the_rest_as_it_is_stored() {
         planned(&record, &unknown),
         Err(EditError::VersionNotFound(version("v9")))
     );
+    for current in [
+        Command::UpdateVersion(version("v1"), said(VERSION, r#"{"retry":2}"#)),
+        Command::Share(version("v1"), Share(vec![(Member::Percent, "1".into())])),
+    ] {
+        assert_eq!(planned(&record, &current), Err(EditError::NoRow));
+    }
 }
 
 #[test]

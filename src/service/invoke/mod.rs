@@ -222,9 +222,9 @@ impl<C: Caller> Invoker<C> {
 
     fn choose(&self, invocation: &mut Invocation<'_>, real: bool) -> Result<Target, RegistryError> {
         let selector = &self.tools.selector;
+        let named = named(invocation.version)?;
         let entry = selector.entry(invocation.id)?;
         selector.complete(&mut invocation.context);
-        let named = named(invocation.version)?;
         let wanted = Wanted {
             version: named.as_ref(),
             context: &invocation.context,

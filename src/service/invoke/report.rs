@@ -43,9 +43,9 @@ impl Tools {
     /// # Errors
     /// No such extension or version.
     pub fn report(&self, reported: Reported<'_>) -> Result<(), RegistryError> {
+        let named = named(reported.version)?;
         let entry = self.selector.entry(reported.id)?;
         let extension = entry.extension();
-        let named = named(reported.version)?;
         let version = named.as_ref().unwrap_or(&extension.version);
         if !entry.has(version) {
             return Err(RegistryError::VersionNotFound {

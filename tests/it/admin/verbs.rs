@@ -203,6 +203,17 @@ async fn a_version_is_changed_field_by_field_and_its_share_alone() {
         rig.ask("rollout", &unknown).await.error().1,
         "version_not_found"
     );
+    for verb in ["rollout", "update_version"] {
+        let mut current = json!({"id": "x", "version": "v1"});
+        match verb {
+            "rollout" => current["percent"] = json!(1),
+            _ => current["retry"] = json!(2),
+        }
+        let reply = rig.ask(verb, &current).await;
+        assert_eq!(reply.error(), (409, "conflict".to_owned()), "{verb}");
+        let message = reply.json()["error"]["message"].to_string();
+        assert!(message.contains("`update` changes them"), "{message}");
+    }
     assert_eq!(
         actions(&rig, "x").await,
         ["created", "version_put", "version_put", "version_put"]

@@ -129,9 +129,19 @@ async fn who_does_not_have_a_call_says_so_by_name_and_is_silent_among_all() {
             .ask(&format!("local.{name}.cancel"), &json!({"call": "c"}))
             .await;
         assert_eq!(reply.ok(), json!({"cancelled": 0}));
-        let reply = site.ask(&format!("local.{name}.cancel"), &json!({})).await;
-        assert_eq!(reply.error(), (400, "invalid_request".to_owned()));
-        assert_eq!(reply.details()["field"], "call");
+        // What can be no call's is no unknown call.
+        let long = "c".repeat(129);
+        for none in [
+            json!({}),
+            json!({"call": ""}),
+            json!({"call": "c "}),
+            json!({"call": "c.d"}),
+            json!({"call": long}),
+        ] {
+            let reply = site.ask(&format!("local.{name}.cancel"), &none).await;
+            assert_eq!(reply.error(), (400, "invalid_request".to_owned()), "{none}");
+            assert_eq!(reply.details()["field"], "call", "{none}");
+        }
     }
     let quiet = Duration::from_millis(300);
     let nobody = site

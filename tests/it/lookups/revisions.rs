@@ -74,8 +74,18 @@ async fn what_no_revision_makes_valid_is_refused_without_waiting_for_one() {
     for (verb, mut request, field) in [
         ("lookup", json!({"id": "no id"}), "id"),
         ("lookup", json!({"ids": []}), "ids"),
+        (
+            "lookup",
+            json!({"id": "plain", "version": "no version"}),
+            "version",
+        ),
         ("get", json!({"id": "no id"}), "id"),
         ("explain", json!({"id": "no id"}), "id"),
+        (
+            "explain",
+            json!({"id": "plain", "version": "no version"}),
+            "version",
+        ),
         ("health", json!({"id": "no id"}), "id"),
         ("health", json!({"state": "ajar"}), "state"),
         ("circuits", json!({"id": "no id"}), "id"),
@@ -90,6 +100,30 @@ async fn what_no_revision_makes_valid_is_refused_without_waiting_for_one() {
         let refused = (400, "invalid_request".to_owned());
         assert_eq!(reply.error(), refused, "{verb} {request}");
         assert_eq!(reply.details()["field"], field, "{verb} {request}");
+    }
+}
+
+/// Every verb that takes a version says so, whether the extension is there or not yet.
+#[tokio::test]
+async fn a_version_that_can_be_none_is_refused_for_an_unknown_extension_too() {
+    let (site, _daemon) = Site::served().await;
+    for id in ["plain", "nobody"] {
+        for (verb, request) in [
+            ("lookup", json!({})),
+            ("explain", json!({})),
+            ("invoke", json!({"payload": 1})),
+            ("invoke", json!({"payload": 1, "dry_run": true})),
+            ("report", json!({"outcome": "success"})),
+            ("circuit", json!({"action": "reset"})),
+        ] {
+            let mut request = request;
+            request["id"] = json!(id);
+            request["version"] = json!("no version");
+            let reply = site.ask(verb, &request).await;
+            let refused = (400, "invalid_request".to_owned());
+            assert_eq!(reply.error(), refused, "{verb} {request}");
+            assert_eq!(reply.details()["field"], "version", "{verb} {request}");
+        }
     }
 }
 

@@ -177,7 +177,7 @@ async fn data_that_stands_in_for_the_database_is_told() {
         .setting("INSTANCE_ID", "east");
     let _daemon = site.start(daemon).await;
     let url = site.nats.url();
-    let origin = "from fixtures, as no database has answered yet\n";
+    let origin = "from fixtures, as no database could be used yet\n";
     for line in ["list", "lookup plain", "invoke plain --dry-run"] {
         let ran = run(&url, line).await;
         assert_eq!(ran.err, format!("note: {origin}"), "{line}");

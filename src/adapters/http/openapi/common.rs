@@ -22,8 +22,8 @@ const ALWAYS: &str = "\
 404 `extension_not_found`: `details.reason` says why. `not_found`: no such path
 413 `payload_too_large`: the body, or a record, is over its limit
 421 `misdirected_request`: `Host` is none of this server's names
-500 `internal`: a bug
-503 `starting`: no data yet. `database_unavailable`: the database is needed and unreachable; `details.reason` is `locked` if another transaction holds a lock; `details.outcome` is `unknown` if it is not known whether a change was committed. `overloaded`, `shutting_down`: try another sidecar
+500 `internal`: a bug, or the database refused: see the log
+503 `starting`: no data yet. `database_unavailable`: the database is needed and cannot be used; `details.reason` says why, `locked` if another transaction holds a lock; `details.outcome` is `unknown` if it is not known whether a change was committed. `overloaded`, `shutting_down`: try another sidecar
 504 `deadline_exceeded`: the answer took too long; a change may still be applied";
 const OF_READS: &str = "\
 409 `read_only`: there is no audit without a database

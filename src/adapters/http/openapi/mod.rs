@@ -22,8 +22,8 @@ use crate::documents::schemas::components;
 
 const ABOUT: &str = "The extension registry of a message router: reads, and changes by operators. \
     Answers have `Beamline-Revision` if they show one revision of the catalog, `ETag` if they are \
-    one record, `Beamline-Stale-Ms` once the database has been unreachable for longer than the \
-    sync interval, and `Beamline-Source: fixtures` while files are served in its place.";
+    one record, `Beamline-Stale-Ms` once the database could not be used for longer than the sync \
+    interval, and `Beamline-Source: fixtures` while files are served in its place.";
 
 /// The document, as JSON.
 #[derive(Debug, Clone)]
