@@ -11,7 +11,9 @@ use super::fault::{Fault, Origin};
 use super::nats_context;
 use super::parse::Rule;
 use super::secret;
-use super::variables::{self, CONFIG, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable};
+use super::variables::{
+    self, CONFIG, HTTP_ADDR, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable,
+};
 
 /// A text that was given. No `Debug`: it may be a secret.
 pub(super) struct Given {
@@ -85,8 +87,9 @@ impl Layers {
 
     /// Lays everything over `layer`.
     fn below(&mut self, layer: Layer<'_>, surroundings: &Surroundings<'_>) {
+        let wanted = |name: &str| surroundings.looks_into_files || name == HTTP_ADDR.name;
         for variable in variables::ALL {
-            if !self.given.contains_key(variable.name) {
+            if wanted(variable.name) && !self.given.contains_key(variable.name) {
                 let given = value(variable, layer, surroundings);
                 self.given.extend(given.map(|given| (variable.name, given)));
             }
@@ -102,8 +105,9 @@ impl Layers {
             self.faults.push(Fault { origin, rule });
             toml::Table::new()
         });
+        let known = |name: &str| variables::keys().any(|key| key.to_ascii_lowercase() == name);
         for name in table.keys() {
-            if !variables::keys().any(|key| key.to_ascii_lowercase() == *name) {
+            if surroundings.looks_into_files && !known(name) {
                 let nearest = variables::nearest(&name.to_ascii_uppercase()).to_ascii_lowercase();
                 let rule = format!("is not a known key; the nearest is {nearest}");
                 let (layer, name) = ("file", format!("{path}:{name}"));

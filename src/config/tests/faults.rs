@@ -360,6 +360,30 @@ fn a_faulty_value_causes_no_second_fault() {
     }
 }
 
+/// Files are edited under a running daemon, which goes on with what it has read.
+#[test]
+fn a_probe_reads_where_to_ask_and_nothing_else() {
+    let file = "http_addr = '127.0.0.1:1'\nunknown = 1\nhttp_tokens_file = 'gone'\n\
+        nats_token_file = 'gone'\nnats_creds = 'gone'\nnats_context = 'gone'\n\
+        db_url = 'postgres://a?sslrootcert=gone'";
+    let surroundings = Surroundings {
+        env: [("EXTENSION_REGISTRY_CONFIG".into(), "c.toml".into())].into(),
+        read_file: &|path| match path == Path::new("c.toml") {
+            true => Ok(file.as_bytes().to_vec()),
+            false => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        },
+        host_name: String::new(),
+        memory_limit: None,
+        terminal: false,
+        looks_into_files: false,
+    };
+    let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
+    assert_eq!(settings.http.addr, Some("127.0.0.1:1".parse().unwrap()));
+    let flags = BTreeMap::from([("HTTP_ADDR".to_owned(), "nowhere".to_owned())]);
+    let faults = Settings::load(flags, &surroundings).unwrap_err();
+    assert_eq!(faults.0.len(), 1, "{faults}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
