@@ -237,6 +237,10 @@ fn every_fault_names_its_rule() {
         ),
         (&[("LOG", "=,=")], "LOG must be a tracing filter"),
         (
+            &[("LOG", "async_nats=debug, Warning")],
+            "`Warning` is not a level; these are: off, error, warn, info",
+        ),
+        (
             &[("LOG_FORMAT", "xml")],
             "LOG_FORMAT must be one of `json`, `pretty`",
         ),
