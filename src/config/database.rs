@@ -1,5 +1,7 @@
 //! The database: whether there is one, its address, and our login.
 
+use std::net::IpAddr;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
@@ -93,6 +95,21 @@ fn of_hosts(hosts: &[String], ports: &[u16]) -> Option<Endpoint> {
     let ports = ports.iter().map(|port| format!("port={port}"));
     let parameters = hosts.chain(ports).collect::<Vec<_>>();
     Endpoint::parse(&format!("postgres://?{}", parameters.join("&"))).ok()
+}
+
+/// A name, an IP address or the folder of a socket. The rule quotes nothing: it may be a whole URL.
+pub(super) fn host(item: &str) -> Result<String, Rule> {
+    let rule = "must be names, IP addresses or folders of sockets; ports go to DB_PORT";
+    let inner = item.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let bare = inner.unwrap_or(item);
+    // `fe80::1%eth0` names the interface too.
+    let address = bare.split('%').next().unwrap_or_default();
+    let is_name = |char: char| !char.is_whitespace() && !"/:@[]".contains(char);
+    match address.parse::<IpAddr>() {
+        Ok(_) => Ok(bare.to_owned()),
+        Err(_) if item.starts_with('/') || item.chars().all(is_name) => Ok(item.to_owned()),
+        Err(_) => Err(rule.to_owned()),
+    }
 }
 
 /// A Kubernetes service named `extension-registry-db` injects `EXTENSION_REGISTRY_DB_PORT`, which

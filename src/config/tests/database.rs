@@ -1,6 +1,6 @@
 //! From addresses and parts to what the driver is given.
 
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use super::*;
 
@@ -59,6 +59,22 @@ fn database_addresses_become_driver_configurations() {
 
     let (settings, ..) = load_env(&[("DB_HOST", "a,b"), ("DB_ENABLED", "false")]).unwrap();
     assert!(settings.database.is_none());
+}
+
+#[test]
+fn a_host_is_a_name_an_address_or_a_folder() {
+    let hosts = "db.local, 10.0.0.1, ::1, [fe80::1%eth0], /run/postgres ql";
+    let (settings, ..) = load_env(&[("DB_HOST", hosts), ("DB_PORT", "5433")]).unwrap();
+    let pool = settings.database.unwrap().pool.config("x");
+    let tcp = |name: &str| Host::Tcp(name.to_owned());
+    let expected = [
+        tcp("db.local"),
+        tcp("10.0.0.1"),
+        tcp("::1"),
+        tcp("fe80::1%eth0"),
+        Host::Unix("/run/postgres ql".into()),
+    ];
+    assert_eq!(pool.get_hosts(), expected);
 }
 
 /// The file of authorities is looked into only where a connection needs it.

@@ -52,6 +52,11 @@ fn every_fault_names_its_rule() {
             &[("DB_HOST", "a,b,c"), ("DB_PORT", "1,2")],
             "DB_PORT must be one port, or as many",
         ),
+        (&[("DB_HOST", "a,b:6432")], "DB_HOST must be names"),
+        (
+            &[("DB_HOST", "postgres://u:hunter2@a/b")],
+            "DB_HOST must be names, IP addresses or folders of sockets; ports go to DB_PORT",
+        ),
         (
             &[("DB_PORT", "0")],
             "DB_PORT must be a number between 1 and 65535",
