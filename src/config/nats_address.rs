@@ -34,6 +34,10 @@ impl NatsAddress {
     /// # Errors
     /// The rule that the text breaks. The text may hold a password, so it is not quoted.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // The parser leaves out line breaks: two lines would become one host.
+        if text.contains(|char: char| char.is_ascii_control()) {
+            return Err("is not an address: it has a line break or control character".to_owned());
+        }
         let url = match text.contains("://") {
             true => Url::parse(text),
             false => Url::parse(&format!("nats://{text}")),
@@ -129,6 +133,7 @@ mod tests {
             ("http://a", "must begin with nats:// or tls://"),
             ("nats://", "must name a host"),
             ("nats://a b", "is not an address"),
+            ("a\nb", "is not an address: it has a line break"),
             ("nats://[::1", "is not an address: invalid IPv6 address"),
             ("nats://a:0", "must have a port"),
             ("nats://a:65536", "is not an address: invalid port number"),
