@@ -126,22 +126,17 @@ impl Layers {
         // An unknown name is a fault of the value, found when values are read.
         let name = named.text.as_deref().map(nats_context::name);
         let Ok(Ok(name)) = name else { return };
-        let mut context = match nats_context::read(&name, surroundings) {
+        let url = self.given.get(NATS_URL.name).map(|url| &url.text);
+        let url_has_login = matches!(url, Some(Ok(url)) if url.contains('@'));
+        let mut logins = nats_context::LOGIN.iter();
+        let replaces = url_has_login || logins.any(|key| self.given.contains_key(key));
+        let context = match nats_context::read(&name, replaces, surroundings) {
             Ok(context) => context,
             Err(rule) => {
                 let origin = named.origin.clone();
                 return self.faults.push(Fault { origin, rule });
             }
         };
-        let url = self.given.get(NATS_URL.name).map(|url| &url.text);
-        let url_has_login = matches!(url, Some(Ok(url)) if url.contains('@'));
-        let mut logins = nats_context::LOGIN.iter();
-        if url_has_login || logins.any(|key| self.given.contains_key(key)) {
-            context.retain(|key, _| !nats_context::LOGIN.contains(key));
-            if let Some(url) = context.get_mut(NATS_URL.name) {
-                *url = nats_context::without_logins(url);
-            }
-        }
         let in_context = |key: &str| {
             let text = context.get(key)?.clone();
             let name = format!("{name}:{}", key.to_ascii_lowercase());

@@ -380,6 +380,7 @@ fn a_login_replaces_the_whole_login_of_a_context() {
         r#"{"url":"nats://a","user":"u","password":"p"}"#,
         r#"{"url":"nats://u:p@a"}"#,
         r#"{"url":"nats://a","creds":"/nowhere"}"#,
+        r#"{"url":"nats://a","creds":"nsc://op/account/user","nkey":"$HOME/x","user_jwt":"eyJ"}"#,
     ] {
         let (settings, ..) = with_context(context, &token, &[]).unwrap();
         assert!(
