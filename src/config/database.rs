@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use super::parse::{Rule, number};
 use super::pem_file::authorities_in;
 use super::reader::Reader;
+use super::ssl_mode::SslMode;
 use super::variables::{
     DB_ENABLED, DB_HOST, DB_LISTEN_URL, DB_NAME, DB_PASSWORD, DB_PORT, DB_SSL_ROOT_CERT,
     DB_SSLMODE, DB_URL, DB_USER, DatabaseValues,
@@ -36,6 +37,13 @@ pub(super) fn settle(
         }
         if values.listen_url.is_some() {
             reader.fault(&DB_LISTEN_URL, "needs DB_URL or DB_HOST to be set too");
+        }
+        let parts = [&DB_PORT, &DB_NAME, &DB_USER, &DB_PASSWORD].into_iter();
+        let set = parts.filter(|part| reader.is_set(part));
+        let idle: Vec<_> = set.map(|part| reader.origin(part).to_string()).collect();
+        if !idle.is_empty() && !reader.is_set(&DB_ENABLED) {
+            let why = "no effect, as neither DB_URL nor DB_HOST is set";
+            reader.warn(format!("{}: {why}", idle.join(", ")));
         }
     }
     for (variable, url) in [(&DB_URL, &values.url), (&DB_LISTEN_URL, &values.listen_url)] {
@@ -74,6 +82,10 @@ pub(super) fn settle(
     faults.dedup_by(|one, other| one.0.name == other.0.name);
     for (variable, rule) in faults {
         reader.fault(variable, rule);
+    }
+    if pool.ssl_root_cert.is_some() && pool.ssl_mode() == SslMode::Prefer {
+        let what = "the database's certificate is not checked, its authorities not used";
+        reader.warn(format!("sslmode is `prefer`: {what}"));
     }
     Some(DatabaseSettings {
         listen: listen.unwrap_or_else(|| pool.clone()),

@@ -88,8 +88,9 @@ fn authorities_are_read_where_the_server_is_checked() {
             ("DB_SSL_ROOT_CERT", file),
         ])
     };
-    for mode in ["disable", "prefer"] {
-        assert!(beside(mode, "readable").is_ok(), "{mode}");
+    for (mode, warned) in [("disable", 0), ("prefer", 1)] {
+        let (_, warnings, _) = beside(mode, "readable").unwrap();
+        assert_eq!(warnings.len(), warned, "{warnings:?}");
     }
     for mode in ["require", "verify-ca", "verify-full"] {
         assert!(beside(mode, "ca.pem").is_ok(), "{mode}");
