@@ -168,6 +168,10 @@ fn every_fault_names_its_rule() {
             "SUBJECT_PREFIX must not begin with `$`",
         ),
         (
+            &[("SUBJECT_PREFIX", "beamline")],
+            "ALLOWED_SUBJECTS has beamline.ext.>, beamline.provider.>, where SUBJECT_PREFIX",
+        ),
+        (
             &[("QUEUE_GROUP", "a b")],
             "QUEUE_GROUP must be a queue group name",
         ),
