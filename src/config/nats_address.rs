@@ -63,7 +63,7 @@ impl NatsAddress {
             host,
             port,
             tls: url.scheme() == "tls",
-            login: login(&url)?,
+            login: login(&url, text)?,
         })
     }
 
@@ -89,13 +89,15 @@ impl fmt::Display for NatsAddress {
     }
 }
 
-fn login(url: &Url) -> Result<Option<NatsAuth>, String> {
+/// The login in `url`, whose `text` shows what the parser leaves out: that a password is empty.
+fn login(url: &Url, text: &str) -> Result<Option<NatsAuth>, String> {
     let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => Err("has a login that is not percent-encoded UTF-8".to_owned()),
     };
     let name = decoded(url.username())?;
-    Ok(match url.password() {
+    let empty = (!name.is_empty() && text.contains(":@")).then_some("");
+    Ok(match url.password().or(empty) {
         Some(password) => Some(NatsAuth::User {
             name,
             password: Secret::new(decoded(password)?.into(), None),
@@ -179,6 +181,7 @@ mod tests {
         );
         assert_eq!(login("nats://100%:50%25@host"), user("100%", "50%"));
         assert_eq!(login("nats://@host"), None);
+        assert_eq!(login("nats://a:@host"), user("a", ""));
         let address = address("nats://a:hunter2@h");
         let shown = format!("{address:?} {address}");
         assert!(!shown.contains("hunter2"), "{shown}");
