@@ -11,9 +11,7 @@ use super::fault::{Fault, Origin};
 use super::nats_context;
 use super::parse::Rule;
 use super::secret;
-use super::variables::{
-    self, CONFIG, HTTP_ADDR, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable,
-};
+use super::variables::{self, CONFIG, HTTP_ADDR, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable};
 
 /// A text that was given. No `Debug`: it may be a secret.
 pub(super) struct Given {
@@ -63,6 +61,8 @@ impl Layers {
         };
         let prefixed = |key: &str| in_env(format!("{PREFIX}{key}"));
         let named = flag(CONFIG).or_else(|| prefixed(CONFIG));
+        let addressed = || flag(HTTP_ADDR.name).or_else(|| prefixed(HTTP_ADDR.name));
+        let named = named.filter(|_| surroundings.looks_into_files || addressed().is_none());
         let file = named.map(|named| this.file(named, surroundings));
         let (path, table) = file.unwrap_or_default();
         let in_file = |key: &str| {

@@ -392,9 +392,14 @@ fn a_probe_reads_where_to_ask_and_nothing_else() {
     };
     let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     assert_eq!(settings.http.addr, Some("127.0.0.1:1".parse().unwrap()));
-    let flags = BTreeMap::from([("HTTP_ADDR".to_owned(), "nowhere".to_owned())]);
-    let faults = Settings::load(flags, &surroundings).unwrap_err();
+    let flags = |addr: &str| BTreeMap::from([("HTTP_ADDR".to_owned(), addr.to_owned())]);
+    let faults = Settings::load(flags("nowhere"), &surroundings).unwrap_err();
     assert_eq!(faults.0.len(), 1, "{faults}");
+    let surroundings = Surroundings {
+        env: [("EXTENSION_REGISTRY_CONFIG".into(), "gone.toml".into())].into(),
+        ..surroundings
+    };
+    assert!(Settings::load(flags("127.0.0.1:1"), &surroundings).is_ok());
 }
 
 #[cfg(unix)]
