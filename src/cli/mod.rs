@@ -250,7 +250,7 @@ mod tests {
             "--queue-group q",
             "--queue-group q serve",
             "serve --queue-group q",
-            "probe live --queue-group=q",
+            "migrate --check --queue-group=q",
         ] {
             let settings = parse_line(line).unwrap().settings;
             assert_eq!(settings.subjects.queue_group, "q", "{line}");

@@ -1,11 +1,14 @@
 //! The database: whether there is one, its address, and our login.
 
+use std::net::IpAddr;
+
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::endpoint::Endpoint;
 use super::parse::{Rule, number};
 use super::pem_file::authorities_in;
 use super::reader::Reader;
+use super::ssl_mode::SslMode;
 use super::variables::{
     DB_ENABLED, DB_HOST, DB_LISTEN_URL, DB_NAME, DB_PASSWORD, DB_PORT, DB_SSL_ROOT_CERT,
     DB_SSLMODE, DB_URL, DB_USER, DatabaseValues,
@@ -34,6 +37,13 @@ pub(super) fn settle(
         }
         if values.listen_url.is_some() {
             reader.fault(&DB_LISTEN_URL, "needs DB_URL or DB_HOST to be set too");
+        }
+        let parts = [&DB_PORT, &DB_NAME, &DB_USER, &DB_PASSWORD].into_iter();
+        let set = parts.filter(|part| reader.is_set(part));
+        let idle: Vec<_> = set.map(|part| reader.origin(part).to_string()).collect();
+        if !idle.is_empty() && !reader.is_set(&DB_ENABLED) {
+            let why = "no effect, as neither DB_URL nor DB_HOST is set";
+            reader.warn(format!("{}: {why}", idle.join(", ")));
         }
     }
     for (variable, url) in [(&DB_URL, &values.url), (&DB_LISTEN_URL, &values.listen_url)] {
@@ -73,6 +83,10 @@ pub(super) fn settle(
     for (variable, rule) in faults {
         reader.fault(variable, rule);
     }
+    if pool.ssl_root_cert.is_some() && pool.ssl_mode() == SslMode::Prefer {
+        let what = "the database's certificate is not checked, its authorities not used";
+        reader.warn(format!("sslmode is `prefer`: {what}"));
+    }
     Some(DatabaseSettings {
         listen: listen.unwrap_or_else(|| pool.clone()),
         pool,
@@ -93,6 +107,21 @@ fn of_hosts(hosts: &[String], ports: &[u16]) -> Option<Endpoint> {
     let ports = ports.iter().map(|port| format!("port={port}"));
     let parameters = hosts.chain(ports).collect::<Vec<_>>();
     Endpoint::parse(&format!("postgres://?{}", parameters.join("&"))).ok()
+}
+
+/// A name, an IP address or the folder of a socket. The rule quotes nothing: it may be a whole URL.
+pub(super) fn host(item: &str) -> Result<String, Rule> {
+    let rule = "must be names, IP addresses or folders of sockets; ports go to DB_PORT";
+    let inner = item.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let bare = inner.unwrap_or(item);
+    // `fe80::1%eth0` names the interface too.
+    let address = bare.split('%').next().unwrap_or_default();
+    let is_name = |char: char| !char.is_whitespace() && !"/:@[]".contains(char);
+    match address.parse::<IpAddr>() {
+        Ok(_) => Ok(bare.to_owned()),
+        Err(_) if item.starts_with('/') || item.chars().all(is_name) => Ok(item.to_owned()),
+        Err(_) => Err(rule.to_owned()),
+    }
 }
 
 /// A Kubernetes service named `extension-registry-db` injects `EXTENSION_REGISTRY_DB_PORT`, which

@@ -49,7 +49,12 @@ impl Endpoint {
         if !text.starts_with("postgres://") && !text.starts_with("postgresql://") {
             return Err("must begin with postgres:// or postgresql://".to_owned());
         }
-        if text.matches('@').count() > 1 {
+        // What is after an `@` counts as the host, so there must be none among parameters.
+        let misplaced = |(login, _): (&str, _)| {
+            let mut parameters = login.split(['?', '&']).skip(1);
+            parameters.any(|it| it.starts_with("user=") || it.starts_with("password="))
+        };
+        if text.matches('@').count() > 1 || text.split_once('@').is_some_and(misplaced) {
             return Err("must write `@` in a user name or password as `%40`".to_owned());
         }
         // A `?` before the `@` belongs to the password, as `tokio_postgres` sees it too.
@@ -84,6 +89,12 @@ impl Endpoint {
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err("must name a host".to_owned());
+        }
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
+        let ports = config.get_ports();
+        if ports.contains(&0) || ports.len() > 1 && ports.len() != hosts {
+            let rule = "must have one port, or as many as hosts, each from 1 to 65535";
+            return Err(rule.to_owned());
         }
         Ok(Self {
             config,
@@ -250,6 +261,9 @@ mod tests {
             ("postgres://u:hunter2@x@a/b", "`%40`"),
             ("postgres://u:hunter2@/b", "must name a host"),
             ("postgres://u:hunter2@a:x/b", "port"),
+            ("postgres://u:hunter2@a:0/b", "each from 1 to 65535"),
+            ("postgres://u:hunter2@a/b?port=6432", "as many as hosts"),
+            ("postgres://a/b?user=u&password=x@hunter2", "`%40`"),
             (
                 "postgres://u:hunter2@a/b?sslcert=x",
                 "unknown option `sslcert`",

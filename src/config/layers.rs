@@ -11,7 +11,7 @@ use super::fault::{Fault, Origin};
 use super::nats_context;
 use super::parse::Rule;
 use super::secret;
-use super::variables::{self, CONFIG, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable};
+use super::variables::{self, CONFIG, HTTP_ADDR, Kind, NATS_CONTEXT, NATS_URL, PREFIX, Variable};
 
 /// A text that was given. No `Debug`: it may be a secret.
 pub(super) struct Given {
@@ -61,6 +61,8 @@ impl Layers {
         };
         let prefixed = |key: &str| in_env(format!("{PREFIX}{key}"));
         let named = flag(CONFIG).or_else(|| prefixed(CONFIG));
+        let addressed = || flag(HTTP_ADDR.name).or_else(|| prefixed(HTTP_ADDR.name));
+        let named = named.filter(|_| surroundings.looks_into_files || addressed().is_none());
         let file = named.map(|named| this.file(named, surroundings));
         let (path, table) = file.unwrap_or_default();
         let in_file = |key: &str| {
@@ -85,8 +87,9 @@ impl Layers {
 
     /// Lays everything over `layer`.
     fn below(&mut self, layer: Layer<'_>, surroundings: &Surroundings<'_>) {
+        let wanted = |name: &str| surroundings.looks_into_files || name == HTTP_ADDR.name;
         for variable in variables::ALL {
-            if !self.given.contains_key(variable.name) {
+            if wanted(variable.name) && !self.given.contains_key(variable.name) {
                 let given = value(variable, layer, surroundings);
                 self.given.extend(given.map(|given| (variable.name, given)));
             }
@@ -102,8 +105,9 @@ impl Layers {
             self.faults.push(Fault { origin, rule });
             toml::Table::new()
         });
+        let known = |name: &str| variables::keys().any(|key| key.to_ascii_lowercase() == name);
         for name in table.keys() {
-            if !variables::keys().any(|key| key.to_ascii_lowercase() == *name) {
+            if surroundings.looks_into_files && !known(name) {
                 let nearest = variables::nearest(&name.to_ascii_uppercase()).to_ascii_lowercase();
                 let rule = format!("is not a known key; the nearest is {nearest}");
                 let (layer, name) = ("file", format!("{path}:{name}"));
@@ -122,22 +126,17 @@ impl Layers {
         // An unknown name is a fault of the value, found when values are read.
         let name = named.text.as_deref().map(nats_context::name);
         let Ok(Ok(name)) = name else { return };
-        let mut context = match nats_context::read(&name, surroundings) {
+        let url = self.given.get(NATS_URL.name).map(|url| &url.text);
+        let url_has_login = matches!(url, Some(Ok(url)) if url.contains('@'));
+        let mut logins = nats_context::LOGIN.iter();
+        let replaces = url_has_login || logins.any(|key| self.given.contains_key(key));
+        let context = match nats_context::read(&name, replaces, surroundings) {
             Ok(context) => context,
             Err(rule) => {
                 let origin = named.origin.clone();
                 return self.faults.push(Fault { origin, rule });
             }
         };
-        let url = self.given.get(NATS_URL.name).map(|url| &url.text);
-        let url_has_login = matches!(url, Some(Ok(url)) if url.contains('@'));
-        let mut logins = nats_context::LOGIN.iter();
-        if url_has_login || logins.any(|key| self.given.contains_key(key)) {
-            context.retain(|key, _| !nats_context::LOGIN.contains(key));
-            if let Some(url) = context.get_mut(NATS_URL.name) {
-                *url = nats_context::without_logins(url);
-            }
-        }
         let in_context = |key: &str| {
             let text = context.get(key)?.clone();
             let name = format!("{name}:{}", key.to_ascii_lowercase());

@@ -61,7 +61,7 @@ use layers::Layers;
 use reader::Reader;
 use variables::{
     DB_ENABLED, DB_HOST, DB_URL, IN_FLIGHT_BYTES, INSTANCE_ID, LOG_FORMAT, MAX_IN_FLIGHT_BYTES,
-    Values,
+    MAX_PAYLOAD_BYTES, Values,
 };
 
 /// Bytes that calls may hold where memory is not limited.
@@ -153,6 +153,11 @@ impl Settings {
     fn settle(values: Values, distinct: Distinct, reader: &mut Reader<'_>) -> Self {
         source::check(&values.source, values.database.enabled, reader);
         subjects::check(&values.subjects, reader);
+        if values.limits.max_in_flight_bytes < values.limits.max_payload_bytes {
+            let (bytes, payload) = (MAX_IN_FLIGHT_BYTES.env_name(), MAX_PAYLOAD_BYTES.env_name());
+            let why = "calls beyond it are always answered `overloaded`";
+            reader.warn(format!("{bytes} is less than {payload}: {why}"));
+        }
         Self {
             source: values.source,
             database: database::settle(values.database, reader),

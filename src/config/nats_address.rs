@@ -34,6 +34,10 @@ impl NatsAddress {
     /// # Errors
     /// The rule that the text breaks. The text may hold a password, so it is not quoted.
     pub fn parse(text: &str) -> Result<Self, String> {
+        // The parser leaves out line breaks: two lines would become one host.
+        if text.contains(|char: char| char.is_ascii_control()) {
+            return Err("is not an address: it has a line break or control character".to_owned());
+        }
         let url = match text.contains("://") {
             true => Url::parse(text),
             false => Url::parse(&format!("nats://{text}")),
@@ -59,7 +63,7 @@ impl NatsAddress {
             host,
             port,
             tls: url.scheme() == "tls",
-            login: login(&url)?,
+            login: login(&url, text)?,
         })
     }
 
@@ -85,13 +89,15 @@ impl fmt::Display for NatsAddress {
     }
 }
 
-fn login(url: &Url) -> Result<Option<NatsAuth>, String> {
+/// The login in `url`, whose `text` shows what the parser leaves out: that a password is empty.
+fn login(url: &Url, text: &str) -> Result<Option<NatsAuth>, String> {
     let decoded = |text: &str| match percent_decode_str(text).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),
         Err(_) => Err("has a login that is not percent-encoded UTF-8".to_owned()),
     };
     let name = decoded(url.username())?;
-    Ok(match url.password() {
+    let empty = (!name.is_empty() && text.contains(":@")).then_some("");
+    Ok(match url.password().or(empty) {
         Some(password) => Some(NatsAuth::User {
             name,
             password: Secret::new(decoded(password)?.into(), None),
@@ -129,6 +135,7 @@ mod tests {
             ("http://a", "must begin with nats:// or tls://"),
             ("nats://", "must name a host"),
             ("nats://a b", "is not an address"),
+            ("a\nb", "is not an address: it has a line break"),
             ("nats://[::1", "is not an address: invalid IPv6 address"),
             ("nats://a:0", "must have a port"),
             ("nats://a:65536", "is not an address: invalid port number"),
@@ -174,6 +181,7 @@ mod tests {
         );
         assert_eq!(login("nats://100%:50%25@host"), user("100%", "50%"));
         assert_eq!(login("nats://@host"), None);
+        assert_eq!(login("nats://a:@host"), user("a", ""));
         let address = address("nats://a:hunter2@h");
         let shown = format!("{address:?} {address}");
         assert!(!shown.contains("hunter2"), "{shown}");

@@ -53,19 +53,33 @@ pub(super) fn name(text: &str) -> Result<String, Rule> {
     }
 }
 
-/// The settings of the context, by the key of the setting. Whatever is empty is absent.
+/// The settings of the context, by the key of the setting. Whatever is empty is absent, and so is
+/// its whole login where another one `replaces` it.
 pub(super) fn read(
     context: &str,
+    replaces: bool,
     surroundings: &Surroundings<'_>,
 ) -> Result<BTreeMap<&'static str, String>, Rule> {
     let folder = folder(surroundings).ok_or("needs HOME or XDG_CONFIG_HOME to be set")?;
     let path = folder.join(format!("{context}.json"));
     let text = surroundings.text(&path)?;
-    let context: Context = serde_json::from_str(&text).map_err(|error| {
+    let mut context: Context = serde_json::from_str(&text).map_err(|error| {
         // The parser's own words may quote a secret.
         let (path, line) = (path.display(), error.line());
         format!("names {path}, which is not a context: line {line}")
     })?;
+    if replaces {
+        context = Context {
+            url: without_logins(&context.url),
+            token: String::new(),
+            user: String::new(),
+            password: String::new(),
+            creds: String::new(),
+            nkey: String::new(),
+            user_jwt: String::new(),
+            ..context
+        };
+    }
     let refused = [
         ("nsc", !context.nsc.is_empty()),
         ("socks_proxy", !context.socks_proxy.is_empty()),
@@ -116,7 +130,7 @@ pub(super) fn read(
 }
 
 /// `urls` without the logins in them.
-pub(super) fn without_logins(urls: &str) -> String {
+fn without_logins(urls: &str) -> String {
     let bare = urls.split(',').map(|url| {
         let (scheme, rest) = url.split_at(url.find("://").map_or(0, |colon| colon + 3));
         let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);

@@ -73,10 +73,7 @@ impl Reader<'_> {
     /// The rule that the file at `path` breaks by what is in it. One that cannot be read is a fault
     /// already.
     pub(super) fn broken<T>(&self, path: &Path, look: Look<T>) -> Option<Rule> {
-        let looks = self.surroundings.looks_into_files;
-        let text = looks
-            .then(|| self.surroundings.bytes(path).ok())
-            .flatten()?;
+        let text = self.surroundings.bytes(path).ok()?;
         let why = look(&text).err()?;
         Some(format!("names {}, which {why}", path.display()))
     }

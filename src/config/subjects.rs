@@ -5,7 +5,7 @@
 
 use super::parse::Rule;
 use super::reader::Reader;
-use super::variables::{REPLY_PREFIXES, SubjectSettings};
+use super::variables::{ALLOWED_SUBJECTS, REPLY_PREFIXES, SUBJECT_PREFIX, SubjectSettings};
 use crate::domain::subject::{Subject, SubjectPattern};
 
 /// A subject of our own.
@@ -35,8 +35,17 @@ pub(super) fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
     }
 }
 
-/// Notes every reply prefix that overlaps subjects of other users.
+/// Notes patterns that allow no subject, and every reply prefix that overlaps subjects of other
+/// users.
 pub(super) fn check(values: &SubjectSettings, reader: &mut Reader<'_>) {
+    let own = format!("{}.", values.prefix);
+    let allowed = values.allowed.iter().map(SubjectPattern::as_str);
+    let taken: Vec<_> = allowed.filter(|pattern| pattern.starts_with(&own)).collect();
+    if !taken.is_empty() {
+        let taken = taken.join(", ");
+        let rule = format!("has {taken}, where SUBJECT_PREFIX keeps all subjects to the registry");
+        reader.conflict(&ALLOWED_SUBJECTS, &SUBJECT_PREFIX, rule);
+    }
     for item in &values.reply_prefixes {
         if let Some(why) = clash(item, &values.prefix, &values.allowed) {
             reader.fault(&REPLY_PREFIXES, format!("has `{item}`, {why}"));

@@ -23,8 +23,8 @@ pub struct Surroundings<'a> {
     pub memory_limit: Option<usize>,
     /// Whether the log goes to a terminal.
     pub terminal: bool,
-    /// Whether an unusable certificate, key or login file is a fault. Not for `probe`: the daemon
-    /// that it asks may go on with what it has read.
+    /// Whether all settings are read, and the files that they name. For `probe` it is `HTTP_ADDR`
+    /// only: the daemon that it asks may go on with what it has read.
     pub looks_into_files: bool,
 }
 

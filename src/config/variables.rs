@@ -205,7 +205,7 @@ variables! {
     "Database", database: DatabaseValues {
         DB_ENABLED, enabled: bool, BOOL, boolean, "whether there is a database; by default true when a DB_* address is set";
         DB_URL, url: Option<Endpoint>, URL, maybe(Endpoint::parse), "postgres:// URL of the database, several hosts allowed";
-        DB_HOST, hosts: Option<Vec<String>>, ADDRESS, maybe(list(text)), "host or hosts of the database, instead of DB_URL";
+        DB_HOST, hosts: Option<Vec<String>>, ADDRESS, maybe(list(database::host)), "host or hosts of the database, instead of DB_URL";
         DB_PORT, ports: Vec<u16>, LIST = "5432", list(database::port), "port, or one port per host";
         DB_NAME, name: String, TEXT = "beamline", text, "database name";
         DB_USER, user: String, TEXT = "beamline", text, "database user";

@@ -22,13 +22,13 @@ pub async fn ask(listening: SocketAddr, path: &str) -> io::Result<(u16, String)>
 }
 
 /// A daemon that listens everywhere is asked on the loopback.
-fn reachable(listening: SocketAddr) -> SocketAddr {
-    let ip = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listening.port())
+fn reachable(mut listening: SocketAddr) -> SocketAddr {
+    match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => listening.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => listening.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    listening
 }
 
 async fn exchange(addr: SocketAddr, path: &str) -> io::Result<(u16, String)> {
@@ -64,5 +64,6 @@ mod tests {
         assert_eq!(reach("0.0.0.0:9640"), "127.0.0.1:9640");
         assert_eq!(reach("[::]:9640"), "[::1]:9640");
         assert_eq!(reach("127.0.0.2:1"), "127.0.0.2:1");
+        assert_eq!(reach("[fe80::1%2]:1"), "[fe80::1%2]:1");
     }
 }

@@ -1,6 +1,6 @@
 //! From addresses and parts to what the driver is given.
 
-use tokio_postgres::config::TargetSessionAttrs;
+use tokio_postgres::config::{Host, TargetSessionAttrs};
 
 use super::*;
 
@@ -61,6 +61,22 @@ fn database_addresses_become_driver_configurations() {
     assert!(settings.database.is_none());
 }
 
+#[test]
+fn a_host_is_a_name_an_address_or_a_folder() {
+    let hosts = "db.local, 10.0.0.1, ::1, [fe80::1%eth0], /run/postgres ql";
+    let (settings, ..) = load_env(&[("DB_HOST", hosts), ("DB_PORT", "5433")]).unwrap();
+    let pool = settings.database.unwrap().pool.config("x");
+    let tcp = |name: &str| Host::Tcp(name.to_owned());
+    let expected = [
+        tcp("db.local"),
+        tcp("10.0.0.1"),
+        tcp("::1"),
+        tcp("fe80::1%eth0"),
+        Host::Unix("/run/postgres ql".into()),
+    ];
+    assert_eq!(pool.get_hosts(), expected);
+}
+
 /// The file of authorities is looked into only where a connection needs it.
 #[test]
 fn authorities_are_read_where_the_server_is_checked() {
@@ -72,8 +88,9 @@ fn authorities_are_read_where_the_server_is_checked() {
             ("DB_SSL_ROOT_CERT", file),
         ])
     };
-    for mode in ["disable", "prefer"] {
-        assert!(beside(mode, "readable").is_ok(), "{mode}");
+    for (mode, warned) in [("disable", 0), ("prefer", 1)] {
+        let (_, warnings, _) = beside(mode, "readable").unwrap();
+        assert_eq!(warnings.len(), warned, "{warnings:?}");
     }
     for mode in ["require", "verify-ca", "verify-full"] {
         assert!(beside(mode, "ca.pem").is_ok(), "{mode}");

@@ -52,6 +52,11 @@ fn every_fault_names_its_rule() {
             &[("DB_HOST", "a,b,c"), ("DB_PORT", "1,2")],
             "DB_PORT must be one port, or as many",
         ),
+        (&[("DB_HOST", "a,b:6432")], "DB_HOST must be names"),
+        (
+            &[("DB_HOST", "postgres://u:hunter2@a/b")],
+            "DB_HOST must be names, IP addresses or folders of sockets; ports go to DB_PORT",
+        ),
         (
             &[("DB_PORT", "0")],
             "DB_PORT must be a number between 1 and 65535",
@@ -163,6 +168,10 @@ fn every_fault_names_its_rule() {
             "SUBJECT_PREFIX must not begin with `$`",
         ),
         (
+            &[("SUBJECT_PREFIX", "beamline")],
+            "ALLOWED_SUBJECTS has beamline.ext.>, beamline.provider.>, where SUBJECT_PREFIX",
+        ),
+        (
             &[("QUEUE_GROUP", "a b")],
             "QUEUE_GROUP must be a queue group name",
         ),
@@ -236,6 +245,10 @@ fn every_fault_names_its_rule() {
             "MAX_PAYLOAD_BYTES must be a number between",
         ),
         (&[("LOG", "=,=")], "LOG must be a tracing filter"),
+        (
+            &[("LOG", "async_nats=debug, Warning")],
+            "`Warning` is not a level; these are: off, error, warn, info",
+        ),
         (
             &[("LOG_FORMAT", "xml")],
             "LOG_FORMAT must be one of `json`, `pretty`",
@@ -358,6 +371,35 @@ fn a_faulty_value_causes_no_second_fault() {
         let faults = load_env(&env).unwrap_err();
         assert_eq!(faults.0.len(), 1, "{faults}");
     }
+}
+
+/// Files are edited under a running daemon, which goes on with what it has read.
+#[test]
+fn a_probe_reads_where_to_ask_and_nothing_else() {
+    let file = "http_addr = '127.0.0.1:1'\nunknown = 1\nhttp_tokens_file = 'gone'\n\
+        nats_token_file = 'gone'\nnats_creds = 'gone'\nnats_context = 'gone'\n\
+        db_url = 'postgres://a?sslrootcert=gone'";
+    let surroundings = Surroundings {
+        env: [("EXTENSION_REGISTRY_CONFIG".into(), "c.toml".into())].into(),
+        read_file: &|path| match path == Path::new("c.toml") {
+            true => Ok(file.as_bytes().to_vec()),
+            false => Err(io::Error::from(io::ErrorKind::NotFound).into()),
+        },
+        host_name: String::new(),
+        memory_limit: None,
+        terminal: false,
+        looks_into_files: false,
+    };
+    let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
+    assert_eq!(settings.http.addr, Some("127.0.0.1:1".parse().unwrap()));
+    let flags = |addr: &str| BTreeMap::from([("HTTP_ADDR".to_owned(), addr.to_owned())]);
+    let faults = Settings::load(flags("nowhere"), &surroundings).unwrap_err();
+    assert_eq!(faults.0.len(), 1, "{faults}");
+    let surroundings = Surroundings {
+        env: [("EXTENSION_REGISTRY_CONFIG".into(), "gone.toml".into())].into(),
+        ..surroundings
+    };
+    assert!(Settings::load(flags("127.0.0.1:1"), &surroundings).is_ok());
 }
 
 #[cfg(unix)]

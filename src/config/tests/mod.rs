@@ -233,12 +233,17 @@ fn unknown_environment_names_and_idle_variables_are_warnings() {
         ("SERVICE_PORT", "tcp://10.0.0.1:80"),
         ("SYNC_INTERVAL", "5"),
         ("CACHE_TYPE", "mnesia"),
+        ("DB_USER", "me"),
+        ("DB_PASSWORD", "hunter2"),
+        ("MAX_IN_FLIGHT_BYTES", "1000"),
     ])
     .unwrap();
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert_eq!(warnings.len(), 5, "{warnings:?}");
     assert!(warnings[0].starts_with("EXTENSION_REGISTRY_SERVICE_PORT is not known"));
     assert!(warnings[1].ends_with("the nearest name is EXTENSION_REGISTRY_SYNC_INTERVAL_SECONDS"));
     assert!(warnings[2].starts_with("environment EXTENSION_REGISTRY_CACHE_TYPE has no effect"));
+    assert!(warnings[3].starts_with("EXTENSION_REGISTRY_MAX_IN_FLIGHT_BYTES is less than"));
+    assert!(warnings[4].ends_with("_DB_PASSWORD: no effect, as neither DB_URL nor DB_HOST is set"));
 }
 
 #[test]
@@ -380,6 +385,7 @@ fn a_login_replaces_the_whole_login_of_a_context() {
         r#"{"url":"nats://a","user":"u","password":"p"}"#,
         r#"{"url":"nats://u:p@a"}"#,
         r#"{"url":"nats://a","creds":"/nowhere"}"#,
+        r#"{"url":"nats://a","creds":"nsc://op/account/user","nkey":"$HOME/x","user_jwt":"eyJ"}"#,
     ] {
         let (settings, ..) = with_context(context, &token, &[]).unwrap();
         assert!(
