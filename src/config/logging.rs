@@ -26,7 +26,9 @@ pub(super) fn filter(text: &str) -> Result<String, Rule> {
     let foreign = |word: &&str| FOREIGN.split(' ').any(|it| it.eq_ignore_ascii_case(word));
     if let Some(word) = text.split(',').map(str::trim).find(foreign) {
         let levels = "off, error, warn, info, debug, trace";
-        return Err(format!("{rule}: `{word}` is not a level; these are: {levels}"));
+        return Err(format!(
+            "{rule}: `{word}` is not a level; these are: {levels}"
+        ));
     }
     let filter = EnvFilter::try_new(text).map(|_| text.to_owned());
     filter.map_err(|error| format!("{rule}: {error}"))

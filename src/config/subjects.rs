@@ -40,7 +40,9 @@ pub(super) fn pattern(item: &str) -> Result<SubjectPattern, Rule> {
 pub(super) fn check(values: &SubjectSettings, reader: &mut Reader<'_>) {
     let own = format!("{}.", values.prefix);
     let allowed = values.allowed.iter().map(SubjectPattern::as_str);
-    let taken: Vec<_> = allowed.filter(|pattern| pattern.starts_with(&own)).collect();
+    let taken: Vec<_> = allowed
+        .filter(|pattern| pattern.starts_with(&own))
+        .collect();
     if !taken.is_empty() {
         let taken = taken.join(", ");
         let rule = format!("has {taken}, where SUBJECT_PREFIX keeps all subjects to the registry");
