@@ -35,7 +35,7 @@ pub enum To<'a> {
 impl To<'_> {
     /// The subject of `verb` under `prefix`.
     pub fn subject(self, prefix: &str, verb: Verb) -> String {
-        let verb = verb.name();
+        let verb = verb.as_str();
         match self {
             Self::Any => format!("{prefix}.{verb}"),
             Self::As(actor) => format!("{prefix}.as.{actor}.{verb}"),

@@ -46,7 +46,7 @@ impl Route {
 impl Layout {
     /// Every subscription for `verb`.
     pub fn subscriptions(&self, verb: Verb) -> Vec<Subscription<Route>> {
-        let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.name());
+        let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.as_str());
         let actor_token = Some(prefix.split('.').count() + 1);
         let ids: &[&str] = match verb.takes_id() {
             true => &["", ".*"],
@@ -82,7 +82,7 @@ impl Layout {
 
     /// The subject that discovery shows, and its queue group.
     pub fn public(&self, verb: Verb) -> (String, &str) {
-        let (prefix, name) = (&self.prefix, verb.name());
+        let (prefix, name) = (&self.prefix, verb.as_str());
         match verb.answers_any() {
             true => (format!("{prefix}.{name}"), &self.queue_group),
             false => (format!("{prefix}.all.{name}"), ""),
