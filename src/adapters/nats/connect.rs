@@ -89,20 +89,32 @@ mod tests {
     use super::*;
     use crate::domain::subject::Subject;
 
+    fn settings(urls: &[&str]) -> NatsSettings {
+        let servers = urls.iter().map(|url| NatsAddress::parse(url).unwrap());
+        NatsSettings {
+            servers: servers.collect(),
+            auth: NatsAuth::None,
+            tls_ca: None,
+            client_certificate: None,
+            inbox_prefix: Subject::parse("_INBOX").unwrap(),
+        }
+    }
+
+    /// CASES.md B8.
+    #[test]
+    fn one_address_or_file_demands_tls_of_all() {
+        assert!(!settings(&["nats://a", "nats://b"]).demands_tls());
+        assert!(settings(&["nats://a", "tls://b"]).demands_tls());
+        let with_file = NatsSettings {
+            tls_ca: Some("ca.pem".into()),
+            ..settings(&["nats://a"])
+        };
+        assert!(with_file.demands_tls());
+    }
+
     #[test]
     fn servers_with_the_same_login_stay_together_and_no_others() {
-        let by_login = |urls: &[&str]| {
-            by_login(&NatsSettings {
-                servers: urls
-                    .iter()
-                    .map(|url| NatsAddress::parse(url).unwrap())
-                    .collect(),
-                auth: NatsAuth::None,
-                tls_ca: None,
-                client_certificate: None,
-                inbox_prefix: Subject::parse("_INBOX").unwrap(),
-            })
-        };
+        let by_login = |urls: &[&str]| by_login(&settings(urls));
         let urls = [
             "nats://a",
             "nats://u:p@b",

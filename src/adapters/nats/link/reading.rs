@@ -91,12 +91,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// in all of a fleet. The error is the one that says most.
     fn connect(&self, address: &NatsAddress) -> Result<Connection, DialError> {
         let (settings, name) = (&self.settings, &self.client_name);
-        let demand_tls = self.servers.demand_tls();
         let mut failure = None;
         let places = places(address, rand::random::<u16>().into())?;
         let patience = patience(places.len());
         for place in &places {
-            match dial(settings, address, place, demand_tls, name, patience) {
+            match dial(settings, address, place, name, patience) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
                 Err(_) => {}
