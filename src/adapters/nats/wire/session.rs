@@ -55,6 +55,9 @@ pub enum Lost {
     /// It takes fewer subscriptions than there are: some requests would reach nobody.
     #[error("the server takes too few subscriptions of one connection: raise `max_subscriptions`")]
     Full,
+    /// The server closed it, or the way to it broke.
+    #[error("the connection broke")]
+    Broken,
     /// Nothing has arrived for too long, or no answer: the connection is dead, perhaps in one
     /// direction only.
     #[error("the server is silent")]
