@@ -52,23 +52,26 @@ pub(super) fn by_login(settings: &NatsSettings) -> Vec<NatsSettings> {
             // One for all.
             _ => None,
         };
-        let server = NatsAddress {
-            // One address demands it of all of them.
-            tls: settings.demands_tls(),
-            ..server.clone()
-        };
+        let own = alone(settings, server);
         match groups.iter_mut().find(|(login, _)| *login == shown) {
-            Some((_, group)) => group.servers.push(server),
-            None => {
-                let group = NatsSettings {
-                    servers: vec![server],
-                    ..settings.clone()
-                };
-                groups.push((shown, group));
-            }
+            Some((_, group)) => group.servers.extend(own.servers),
+            None => groups.push((shown, own)),
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
+}
+
+/// `settings` with `server` alone.
+pub(super) fn alone(settings: &NatsSettings, server: &NatsAddress) -> NatsSettings {
+    let server = NatsAddress {
+        // One address demands it of all of them.
+        tls: settings.demands_tls(),
+        ..server.clone()
+    };
+    NatsSettings {
+        servers: vec![server],
+        ..settings.clone()
+    }
 }
 
 /// The servers as the client library has them. It does not send a login from an address, so
