@@ -13,7 +13,7 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{addresses, by_login, options};
+use super::connect::{addresses, by_login, options, urls};
 pub use super::subjects::To;
 use super::wire::servers::pause;
 use crate::config::NatsSettings;
@@ -112,11 +112,7 @@ impl Reply {
 
 /// The servers of `settings`, without credentials.
 pub fn servers(settings: &NatsSettings) -> String {
-    let servers = settings.servers.iter().map(|server| {
-        let scheme = if server.tls { "tls" } else { "nats" };
-        format!("{scheme}://{server}")
-    });
-    servers.collect::<Vec<_>>().join(", ")
+    urls(settings).collect::<Vec<_>>().join(", ")
 }
 
 impl Asker {

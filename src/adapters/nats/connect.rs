@@ -74,17 +74,18 @@ pub(super) fn alone(settings: &NatsSettings, server: &NatsAddress) -> NatsSettin
     }
 }
 
-/// The servers as the client library has them. It does not send a login from an address, so
+/// The servers of `settings`, without credentials.
+pub(super) fn urls(settings: &NatsSettings) -> impl Iterator<Item = String> {
+    settings.servers.iter().map(|server| {
+        let scheme = if server.tls { "tls" } else { "nats" };
+        format!("{scheme}://{server}")
+    })
+}
+
+/// The same as the client library has them. It does not send a login from an address, so
 /// [`authenticated`] does.
 pub(super) fn addresses(settings: &NatsSettings) -> Vec<ServerAddr> {
-    let scheme = if settings.demands_tls() {
-        "tls"
-    } else {
-        "nats"
-    };
-    let servers = settings.servers.iter();
-    let servers = servers.filter_map(|server| format!("{scheme}://{server}").parse().ok());
-    servers.collect()
+    urls(settings).filter_map(|url| url.parse().ok()).collect()
 }
 
 #[cfg(test)]
