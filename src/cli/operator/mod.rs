@@ -216,11 +216,7 @@ mod tests {
                 r#"{"changed":["retry"],"record":{"id":"a"}}"#,
                 "a",
             ),
-            (
-                Verb::Delete,
-                r#"{"changed":["id"],"record":null}"#,
-                "asked",
-            ),
+            (Verb::Delete, r#"{"changed":["id"],"record":null}"#, "asked"),
             (Verb::Reload, r#"{"added":0}"#, "asked"),
         ] {
             let parsed = serde_json::from_str(document).unwrap();
