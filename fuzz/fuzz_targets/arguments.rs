@@ -12,7 +12,7 @@ use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::adapters::nats::wire::headers::RawHeaders;
 use beamline_registry::documents::audit::AuditArguments;
 use beamline_registry::documents::cancel::CancelArguments;
-use beamline_registry::documents::change::{self, WriteVerb};
+use beamline_registry::documents::change;
 use beamline_registry::documents::circuit::CircuitArguments;
 use beamline_registry::documents::circuits::CircuitsArguments;
 use beamline_registry::documents::error::{error, shorter};
@@ -60,10 +60,10 @@ fuzz_target!(|body: &[u8]| {
         }
     }
     for verb in Verb::ALL {
-        if let Verb::Write(write) = verb {
-            changed(write, payload, None);
+        if verb.writes() {
+            changed(verb, payload, None);
             if verb.takes_id() {
-                changed(write, payload, SUBJECT_ID);
+                changed(verb, payload, SUBJECT_ID);
             }
         }
     }
@@ -160,7 +160,7 @@ fn invocation(headers: &[u8], payload: &[u8], subject_id: Option<&str>) {
 }
 
 /// A change as far as it goes without a database: to its steps.
-fn changed(verb: WriteVerb, payload: &[u8], subject_id: Option<&str>) {
+fn changed(verb: Verb, payload: &[u8], subject_id: Option<&str>) {
     let Some(body) = fair(change::Body::read(verb, payload)) else {
         return;
     };
@@ -168,7 +168,7 @@ fn changed(verb: WriteVerb, payload: &[u8], subject_id: Option<&str>) {
         return;
     };
     assert!(subject_id.is_none_or(|id| id == request.id.as_str()));
-    let stored = (verb != WriteVerb::Create).then_some(&*RECORD);
+    let stored = (verb != Verb::Create).then_some(&*RECORD);
     let planned = plan(stored, &request.command, request.if_revision, &POLICY);
     let rule = planned.err().map(|rule| rule.to_string());
     assert!(rule.is_none_or(|rule| rule.len() <= MOST_OF_A_RULE));

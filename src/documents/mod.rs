@@ -35,6 +35,7 @@ pub mod schemas;
 pub mod stats;
 pub mod stored;
 pub mod switch;
+pub mod verb;
 
 use bytes::Bytes;
 use serde::Serialize;

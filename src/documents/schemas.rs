@@ -10,7 +10,8 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{Components, RefOr};
 use utoipa::{OpenApi, ToSchema};
 
-use super::change::{self, WriteVerb};
+use super::change;
+use super::verb::Verb;
 use super::{Documents, Messages, circuits, health, lookup, rehearsed, stored};
 use crate::domain::record::{EXTENSION, field};
 
@@ -62,9 +63,9 @@ pub fn components() -> Components {
     let rehearsed = rehearsed::schemas().map(|(name, schema)| (name.to_owned(), schema));
     components.schemas.extend(rehearsed);
     for (name, schema) in [
-        ("NewExtension", change::schema(WriteVerb::Create)),
-        ("ExtensionChange", change::schema(WriteVerb::Update)),
-        ("Condition", change::schema(WriteVerb::Delete)),
+        ("NewExtension", change::schema(Verb::Create)),
+        ("ExtensionChange", change::schema(Verb::Update)),
+        ("Condition", change::schema(Verb::Delete)),
         ("ReloadRequest", change::reload_schema()),
     ] {
         components.schemas.insert(name.to_owned(), schema.into());

@@ -62,6 +62,7 @@ impl Calling {
             Budget::new(64 << 20),
             Handle::current(),
             observers.clone(),
+            0,
         ));
         let companion = Arc::clone(&calls) as Arc<dyn Companion>;
         let start = Start {

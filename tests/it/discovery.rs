@@ -63,7 +63,7 @@ async fn documents_have_the_fields_of_the_adr() {
     let description = text(&info, "description");
     assert!(!description.is_empty());
     let endpoints: Vec<Value> = Verb::ALL
-        .map(Verb::name)
+        .map(Verb::as_str)
         .into_iter()
         .map(|name| {
             let (subject, group) = place(name);
@@ -81,7 +81,7 @@ async fn documents_have_the_fields_of_the_adr() {
     let with_microseconds = "2026-01-01T00:00:00.000000Z".len();
     assert_eq!(started.len(), with_microseconds, "nats-py reads no more");
     let endpoints: Vec<Value> = Verb::ALL
-        .map(Verb::name)
+        .map(Verb::as_str)
         .into_iter()
         .map(|name| {
             let (subject, group) = place(name);

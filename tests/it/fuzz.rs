@@ -191,7 +191,7 @@ async fn large_and_deep_requests_get_one_reply() {
     for verb in verbs.filter(|verb| verb.answers_any()) {
         let requests = payloads
             .iter()
-            .map(|payload| (subject(verb.name()), payload.clone()));
+            .map(|payload| (subject(verb.as_str()), payload.clone()));
         // With 64 MiB on the way to one client, a nats-server takes it for too slow.
         send_all(&site, requests.collect(), IN_FLIGHT / 4).await;
     }
@@ -259,7 +259,7 @@ fn any_subject(random: &mut StdRng) -> String {
     let with_id = form != "all." && random.random::<bool>();
     let verbs = Verb::ALL.into_iter();
     let verbs = verbs.filter(|verb| served(*verb) && (verb.takes_id() || !with_id));
-    let verb = verbs.collect::<Vec<_>>().choose(random).unwrap().name();
+    let verb = verbs.collect::<Vec<_>>().choose(random).unwrap().as_str();
     match with_id {
         true => subject(&format!("{form}{verb}.{}", any_token(random))),
         false => subject(&format!("{form}{verb}")),

@@ -13,37 +13,11 @@ use thiserror::Error;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::connect::{addresses, by_login, options};
-use super::verb::Verb;
+use super::connect::{addresses, by_login, options, urls};
+pub use super::subjects::To;
 use super::wire::servers::pause;
 use crate::config::NatsSettings;
 use crate::domain::{acknowledgement, header};
-
-/// Which sidecar is asked, and the actor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum To<'a> {
-    /// Any sidecar.
-    Any,
-    /// Any sidecar, by the actor's own subject.
-    As(&'a str),
-    /// The sidecar of this name.
-    Local(&'a str),
-    /// Every sidecar.
-    All,
-}
-
-impl To<'_> {
-    /// The subject of `verb` under `prefix`.
-    pub fn subject(self, prefix: &str, verb: Verb) -> String {
-        let verb = verb.name();
-        match self {
-            Self::Any => format!("{prefix}.{verb}"),
-            Self::As(actor) => format!("{prefix}.as.{actor}.{verb}"),
-            Self::Local(instance) => format!("{prefix}.local.{instance}.{verb}"),
-            Self::All => format!("{prefix}.all.{verb}"),
-        }
-    }
-}
 
 /// Why there is no answer.
 #[derive(Debug, Error)]
@@ -138,11 +112,7 @@ impl Reply {
 
 /// The servers of `settings`, without credentials.
 pub fn servers(settings: &NatsSettings) -> String {
-    let servers = settings.servers.iter().map(|server| {
-        let scheme = if server.tls { "tls" } else { "nats" };
-        format!("{scheme}://{server}")
-    });
-    servers.collect::<Vec<_>>().join(", ")
+    urls(settings).collect::<Vec<_>>().join(", ")
 }
 
 impl Asker {
@@ -365,17 +335,5 @@ mod tests {
         assert_eq!(link.dropped, 1);
         assert!(!changes(Event::LameDuckMode).0);
         assert!(!changes(Event::Disconnected).1.up);
-    }
-
-    #[test]
-    fn subjects_say_who_is_asked() {
-        for (to, subject) in [
-            (To::Any, "p.q.get"),
-            (To::As("alice"), "p.q.as.alice.get"),
-            (To::Local("pod-1"), "p.q.local.pod-1.get"),
-            (To::All, "p.q.all.get"),
-        ] {
-            assert_eq!(to.subject("p.q", Verb::Get), subject);
-        }
     }
 }

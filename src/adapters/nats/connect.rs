@@ -52,36 +52,40 @@ pub(super) fn by_login(settings: &NatsSettings) -> Vec<NatsSettings> {
             // One for all.
             _ => None,
         };
-        let server = NatsAddress {
-            // One address demands it of all of them.
-            tls: settings.demands_tls(),
-            ..server.clone()
-        };
+        let own = alone(settings, server);
         match groups.iter_mut().find(|(login, _)| *login == shown) {
-            Some((_, group)) => group.servers.push(server),
-            None => {
-                let group = NatsSettings {
-                    servers: vec![server],
-                    ..settings.clone()
-                };
-                groups.push((shown, group));
-            }
+            Some((_, group)) => group.servers.extend(own.servers),
+            None => groups.push((shown, own)),
         }
     }
     groups.into_iter().map(|(_, group)| group).collect()
 }
 
-/// The servers as the client library has them. It does not send a login from an address, so
+/// `settings` with `server` alone.
+pub(super) fn alone(settings: &NatsSettings, server: &NatsAddress) -> NatsSettings {
+    let server = NatsAddress {
+        // One address demands it of all of them.
+        tls: settings.demands_tls(),
+        ..server.clone()
+    };
+    NatsSettings {
+        servers: vec![server],
+        ..settings.clone()
+    }
+}
+
+/// The servers of `settings`, without credentials.
+pub(super) fn urls(settings: &NatsSettings) -> impl Iterator<Item = String> {
+    settings.servers.iter().map(|server| {
+        let scheme = if server.tls { "tls" } else { "nats" };
+        format!("{scheme}://{server}")
+    })
+}
+
+/// The same as the client library has them. It does not send a login from an address, so
 /// [`authenticated`] does.
 pub(super) fn addresses(settings: &NatsSettings) -> Vec<ServerAddr> {
-    let scheme = if settings.demands_tls() {
-        "tls"
-    } else {
-        "nats"
-    };
-    let servers = settings.servers.iter();
-    let servers = servers.filter_map(|server| format!("{scheme}://{server}").parse().ok());
-    servers.collect()
+    urls(settings).filter_map(|url| url.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -89,20 +93,32 @@ mod tests {
     use super::*;
     use crate::domain::subject::Subject;
 
+    fn settings(urls: &[&str]) -> NatsSettings {
+        let servers = urls.iter().map(|url| NatsAddress::parse(url).unwrap());
+        NatsSettings {
+            servers: servers.collect(),
+            auth: NatsAuth::None,
+            tls_ca: None,
+            client_certificate: None,
+            inbox_prefix: Subject::parse("_INBOX").unwrap(),
+        }
+    }
+
+    /// CASES.md B8.
+    #[test]
+    fn one_address_or_file_demands_tls_of_all() {
+        assert!(!settings(&["nats://a", "nats://b"]).demands_tls());
+        assert!(settings(&["nats://a", "tls://b"]).demands_tls());
+        let with_file = NatsSettings {
+            tls_ca: Some("ca.pem".into()),
+            ..settings(&["nats://a"])
+        };
+        assert!(with_file.demands_tls());
+    }
+
     #[test]
     fn servers_with_the_same_login_stay_together_and_no_others() {
-        let by_login = |urls: &[&str]| {
-            by_login(&NatsSettings {
-                servers: urls
-                    .iter()
-                    .map(|url| NatsAddress::parse(url).unwrap())
-                    .collect(),
-                auth: NatsAuth::None,
-                tls_ca: None,
-                client_certificate: None,
-                inbox_prefix: Subject::parse("_INBOX").unwrap(),
-            })
-        };
+        let by_login = |urls: &[&str]| by_login(&settings(urls));
         let urls = [
             "nats://a",
             "nats://u:p@b",

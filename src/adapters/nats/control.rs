@@ -70,9 +70,9 @@ pub struct ControlServer {
 
 /// Whether a request may have changed something when it is given up.
 fn changes(verb: Verb, payload: &[u8]) -> bool {
-    match verb {
-        Verb::Write(verb) => !Body::read(verb, payload).is_ok_and(|body| body.is_dry_run()),
-        verb => verb == Verb::Circuit,
+    match verb.writes() {
+        true => !Body::read(verb, payload).is_ok_and(|body| body.is_dry_run()),
+        false => verb == Verb::Circuit,
     }
 }
 

@@ -137,7 +137,7 @@ impl Discovery {
             let (subject, queue_group) = self.layout.public(verb);
             let (metadata, figures) = more(figures);
             Endpoint {
-                name: verb.name(),
+                name: verb.as_str(),
                 subject,
                 queue_group,
                 metadata,

@@ -83,15 +83,15 @@ pub fn connect(
 ) -> Result<Links, ThreadError> {
     let outbox = Arc::<Outbox>::default();
     let max_pending = u32::try_from(limits.max_in_flight).unwrap_or(u32::MAX);
-    let calls = Calls::new(
+    let calls = Arc::new(Calls::new(
         Arc::clone(&outbox),
         start.settings.inbox_prefix.as_str(),
         max_pending.saturating_add(PROBES),
         Budget::new(limits.max_in_flight_bytes),
         Handle::current(),
         start.observers.clone(),
-    );
-    let calls = Arc::new(calls.expecting(limits.max_payload_bytes));
+        limits.max_payload_bytes,
+    ));
     let companion = Arc::clone(&calls) as Arc<dyn Companion>;
     Ok(Links {
         lookup: start.lane(LOOKUP, Arc::default(), Arc::new(()))?,

@@ -6,6 +6,32 @@
 use super::link::lane::Subscription;
 use super::verb::Verb;
 
+/// Which sidecar is asked, and the actor. Each form of a verb's subject is written here, once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum To<'a> {
+    /// Any sidecar.
+    Any,
+    /// Any sidecar, by the actor's own subject.
+    As(&'a str),
+    /// The sidecar of this name.
+    Local(&'a str),
+    /// Every sidecar.
+    All,
+}
+
+impl To<'_> {
+    /// The subject of `verb` under `prefix`.
+    pub fn subject(self, prefix: &str, verb: Verb) -> String {
+        let verb = verb.as_str();
+        match self {
+            Self::Any => format!("{prefix}.{verb}"),
+            Self::As(actor) => format!("{prefix}.as.{actor}.{verb}"),
+            Self::Local(instance) => format!("{prefix}.local.{instance}.{verb}"),
+            Self::All => format!("{prefix}.all.{verb}"),
+        }
+    }
+}
+
 /// By which subscription a request came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
@@ -46,46 +72,42 @@ impl Route {
 impl Layout {
     /// Every subscription for `verb`.
     pub fn subscriptions(&self, verb: Verb) -> Vec<Subscription<Route>> {
-        let (prefix, local, name) = (&self.prefix, &self.instance_id, verb.name());
-        let actor_token = Some(prefix.split('.').count() + 1);
+        let mut forms = vec![To::Local(&self.instance_id)];
+        if verb.answers_any() {
+            forms.extend([To::Any, To::As("*")]);
+        }
+        if verb.answers_all() {
+            forms.push(To::All);
+        }
         let ids: &[&str] = match verb.takes_id() {
             true => &["", ".*"],
             false => &[""],
         };
-        let mut subscriptions = Vec::new();
-        for id in ids {
-            let mut add = |subject, grouped: bool, to_all, actor_token| {
-                subscriptions.push(Subscription {
-                    subject,
-                    queue_group: grouped.then(|| self.queue_group.clone()),
-                    tag: Route {
-                        verb,
-                        has_id: !id.is_empty(),
-                        to_all,
-                        actor_token,
-                    },
-                });
-            };
-            let own = format!("{prefix}.local.{local}.{name}{id}");
-            add(own, false, false, None);
-            if verb.answers_any() {
-                add(format!("{prefix}.{name}{id}"), true, false, None);
-                let acting = format!("{prefix}.as.*.{name}{id}");
-                add(acting, true, false, actor_token);
-            }
-            if verb.answers_all() {
-                add(format!("{prefix}.all.{name}{id}"), false, true, None);
-            }
+        let ids = ids.iter().copied();
+        ids.flat_map(|id| forms.iter().map(move |to| self.subscription(*to, verb, id)))
+            .collect()
+    }
+
+    fn subscription(&self, to: To<'_>, verb: Verb, id: &str) -> Subscription<Route> {
+        let is_acting = matches!(to, To::As(_));
+        let is_grouped = is_acting || to == To::Any;
+        Subscription {
+            subject: to.subject(&self.prefix, verb) + id,
+            queue_group: is_grouped.then(|| self.queue_group.clone()),
+            tag: Route {
+                verb,
+                has_id: !id.is_empty(),
+                to_all: to == To::All,
+                actor_token: is_acting.then(|| self.prefix.split('.').count() + 1),
+            },
         }
-        subscriptions
     }
 
     /// The subject that discovery shows, and its queue group.
     pub fn public(&self, verb: Verb) -> (String, &str) {
-        let (prefix, name) = (&self.prefix, verb.name());
         match verb.answers_any() {
-            true => (format!("{prefix}.{name}"), &self.queue_group),
-            false => (format!("{prefix}.all.{name}"), ""),
+            true => (To::Any.subject(&self.prefix, verb), &self.queue_group),
+            false => (To::All.subject(&self.prefix, verb), ""),
         }
     }
 
@@ -185,5 +207,17 @@ mod tests {
             find("beamline.registry.get").id("beamline.registry.get"),
             None
         );
+    }
+
+    #[test]
+    fn subjects_say_who_is_asked() {
+        for (to, subject) in [
+            (To::Any, "p.q.get"),
+            (To::As("alice"), "p.q.as.alice.get"),
+            (To::Local("pod-1"), "p.q.local.pod-1.get"),
+            (To::All, "p.q.all.get"),
+        ] {
+            assert_eq!(to.subject("p.q", Verb::Get), subject);
+        }
     }
 }

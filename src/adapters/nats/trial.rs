@@ -12,6 +12,7 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::ask::Asker;
+use super::connect::alone;
 use super::respond::{ERROR, ERROR_CODE};
 use super::server::{most_subscriptions, subscriptions};
 use super::subjects::Layout;
@@ -56,15 +57,7 @@ impl Trial {
         server: &NatsAddress,
         instance_id: &str,
     ) -> Result<Self, String> {
-        let alone = NatsAddress {
-            // One address demands it of all of them.
-            tls: settings.demands_tls(),
-            ..server.clone()
-        };
-        let settings = NatsSettings {
-            servers: vec![alone],
-            ..settings.clone()
-        };
+        let settings = alone(settings, server);
         let name = format!("beamline-registry/{instance_id}/check");
         let connecting = timeout(PATIENCE, Asker::reach(&settings, &name, PATIENCE)).await;
         let asker = connecting.map_err(|_| "no answer".to_owned())??;

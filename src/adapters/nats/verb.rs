@@ -1,44 +1,7 @@
 //! What can be asked for, and by which role.
 
 use self::Verb::*;
-use crate::documents::change::WriteVerb::{self, *};
-
-/// A verb: the token after the prefix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verb {
-    /// One id or many: what serves this request.
-    Lookup,
-    /// All enabled extensions of a type.
-    LookupByType,
-    /// A page of extensions.
-    List,
-    /// A stored record.
-    Get,
-    /// Why a lookup answers what it answers.
-    Explain,
-    /// This sidecar at a glance.
-    Stats,
-    /// Read the source again.
-    Reload,
-    /// Are you there?
-    Ping,
-    /// Call an extension.
-    Invoke,
-    /// Change a definition.
-    Write(WriteVerb),
-    /// The audit.
-    Audit,
-    /// A router reports the outcome of a call of its own.
-    Report,
-    /// How one extension, or all of them, are doing.
-    Health,
-    /// The circuits of this sidecar.
-    Circuits,
-    /// Force a circuit, or let it go.
-    Circuit,
-    /// End a call.
-    Cancel,
-}
+pub use crate::documents::verb::Verb;
 
 /// Which users of `deploy/nats` may send a verb; each role may send what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,66 +17,9 @@ pub enum Role {
 }
 
 impl Verb {
-    /// All verbs.
-    pub const ALL: [Self; 27] = [
-        Lookup,
-        LookupByType,
-        List,
-        Get,
-        Explain,
-        Stats,
-        Reload,
-        Ping,
-        Invoke,
-        Write(Create),
-        Write(Update),
-        Write(Delete),
-        Write(Enable),
-        Write(Disable),
-        Write(PutVersion),
-        Write(UpdateVersion),
-        Write(Rollout),
-        Write(DeleteVersion),
-        Write(Promote),
-        Write(PutInstance),
-        Write(DeleteInstance),
-        Audit,
-        Report,
-        Health,
-        Circuits,
-        Circuit,
-        Cancel,
-    ];
-
-    /// The token in subjects.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Lookup => "lookup",
-            LookupByType => "lookup_by_type",
-            List => "list",
-            Get => "get",
-            Explain => "explain",
-            Stats => "stats",
-            Reload => "reload",
-            Ping => "ping",
-            Invoke => "invoke",
-            Write(write) => write.as_str(),
-            Audit => "audit",
-            Report => "report",
-            Health => "health",
-            Circuits => "circuits",
-            Circuit => "circuit",
-            Cancel => "cancel",
-        }
-    }
-
     /// Whether the id may be in the subject, after the verb.
     pub const fn takes_id(self) -> bool {
-        match self {
-            Lookup | Get | Explain | Invoke | Health => true,
-            Write(write) => write.needs_only_an_id(),
-            _ => false,
-        }
+        matches!(self, Lookup | Get | Explain | Invoke | Health) || self.needs_only_an_id()
     }
 
     /// Whether every sidecar answers when all are asked.
@@ -141,8 +47,9 @@ impl Verb {
                 Role::Reader
             }
             Invoke | Report | Cancel => Role::Invoker,
-            Reload | Circuit | Write(Enable | Disable | Promote) => Role::Operator,
-            Write(_) | Audit => Role::Admin,
+            Reload | Circuit | Enable | Disable | Promote => Role::Operator,
+            Create | Update | Delete | PutVersion | UpdateVersion | Rollout | DeleteVersion
+            | PutInstance | DeleteInstance | Audit => Role::Admin,
         }
     }
 
@@ -153,6 +60,11 @@ impl Verb {
             Role::Reader | Role::Invoker => false,
             Role::Operator | Role::Admin => !matches!(self, Audit),
         }
+    }
+
+    /// Whether it changes a definition.
+    pub const fn writes(self) -> bool {
+        self.mutates() && !matches!(self, Reload | Circuit)
     }
 }
 
@@ -165,13 +77,14 @@ mod tests {
         for verb in Verb::ALL {
             let (role, mutates) = match verb {
                 Invoke | Report | Cancel => (Role::Invoker, false),
-                Reload | Circuit => (Role::Operator, true),
-                Write(Enable | Disable | Promote) => (Role::Operator, true),
-                Write(_) => (Role::Admin, true),
+                Reload | Circuit | Enable | Disable | Promote => (Role::Operator, true),
                 Audit => (Role::Admin, false),
+                _ if verb.writes() => (Role::Admin, true),
                 _ => (Role::Reader, false),
             };
             assert_eq!((verb.role(), verb.mutates()), (role, mutates), "{verb:?}");
+            let writes = mutates && verb != Reload && verb != Circuit;
+            assert_eq!(verb.writes(), writes, "{verb:?}");
         }
     }
 }

@@ -82,13 +82,13 @@ impl Verbs {
                 let row = desk.health.circuit(listed);
                 Ok(Answer::plain(documents::circuits::circuit(&row)))
             }
-            Verb::Write(write) => {
+            // These have lanes of their own, or are dealt with there; no subscription leads here.
+            Verb::Lookup | Verb::Invoke | Verb::Cancel => Err(RegistryError::Internal),
+            write => {
                 let body = Body::read(write, payload)?;
                 let actor = |field: Option<&str>| actor(route, request, field);
                 desk.change(write, body, subject_id, actor, max_bytes).await
             }
-            // These have lanes of their own, or are dealt with there; no subscription leads here.
-            Verb::Lookup | Verb::Invoke | Verb::Cancel => Err(RegistryError::Internal),
         }
     }
 

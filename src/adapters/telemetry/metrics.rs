@@ -6,7 +6,6 @@
 
 use std::time::SystemTime;
 
-use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text as open_metrics;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -41,12 +40,7 @@ pub struct MetricsObserver {
     nats_restarts: Counter,
     auto_disabled: Counter,
     rollouts_halted: Counter,
-    dropped: Family<Dropped, Counter>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Dropped {
-    reason: &'static str,
+    dropped: Family<[(&'static str, &'static str); 1], Counter>,
 }
 
 impl Metrics {
@@ -121,8 +115,8 @@ impl MetricsObserver {
     }
 
     fn dropped(&self, reason: DropReason) {
-        let reason = reason.as_str();
-        self.dropped.get_or_create(&Dropped { reason }).inc();
+        let labels = [("reason", reason.as_str())];
+        self.dropped.get_or_create(&labels).inc();
     }
 }
 

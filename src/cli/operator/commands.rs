@@ -7,10 +7,6 @@ use super::field::{Field, Kind, field};
 use super::show::View::{self, Fields, Line, Own, Rows};
 use super::{audit, explain};
 use crate::adapters::nats::verb::Verb::{self, *};
-use crate::documents::change::WriteVerb::{
-    Create, Delete, DeleteInstance, DeleteVersion, Disable, Enable, Promote, PutInstance,
-    PutVersion, Rollout, Update, UpdateVersion,
-};
 use crate::domain::extension::ExtensionType;
 use crate::domain::record;
 use crate::service::definitions;
@@ -35,7 +31,7 @@ pub(super) fn all() -> impl Iterator<Item = Verb> {
 
 /// The command's name.
 pub(super) fn name(verb: Verb) -> String {
-    verb.name().replace('_', "-")
+    verb.as_str().replace('_', "-")
 }
 
 /// What it does.
@@ -51,18 +47,18 @@ pub(super) const fn about(verb: Verb) -> &'static str {
         Stats => "Show a sidecar at a glance",
         Ping => "Check whether a registry answers, and how fast",
         Audit => "Show who changed what, newest first",
-        Write(Create) => "Create an extension",
-        Write(Update) => "Change fields of an extension",
-        Write(Delete) => "Delete an extension, with its versions and instances",
-        Write(Enable) => "Enable an extension, and reset its circuits",
-        Write(Disable) => "Disable an extension",
-        Write(PutVersion) => "Add a version to an extension, or replace it",
-        Write(UpdateVersion) => "Change fields of a version",
-        Write(Rollout) => "Change the share of tenants that get a version",
-        Write(DeleteVersion) => "Delete a version of an extension",
-        Write(Promote) => "Make a version the current one; promote the old one to roll back",
-        Write(PutInstance) => "Add an instance to an extension, or replace it",
-        Write(DeleteInstance) => "Delete an instance of an extension",
+        Create => "Create an extension",
+        Update => "Change fields of an extension",
+        Delete => "Delete an extension, with its versions and instances",
+        Enable => "Enable an extension, and reset its circuits",
+        Disable => "Disable an extension",
+        PutVersion => "Add a version to an extension, or replace it",
+        UpdateVersion => "Change fields of a version",
+        Rollout => "Change the share of tenants that get a version",
+        DeleteVersion => "Delete a version of an extension",
+        Promote => "Make a version the current one; promote the old one to roll back",
+        PutInstance => "Add an instance to an extension, or replace it",
+        DeleteInstance => "Delete an instance of an extension",
         Circuit => "Force a circuit open or closed, or reset it",
         Reload => "Read the source again, and compare everything",
         Cancel => "End a call, by its id",
@@ -83,20 +79,18 @@ pub(super) const fn examples(verb: Verb) -> &'static str {
         Stats => "stats\nstats --all",
         Ping => "ping\nping --all",
         Audit => "audit mask_pii --since 1h --diff\naudit --by alice --action updated",
-        Write(Create) => CREATE,
-        Write(Update) => "update mask_pii timeout_ms=250 retry=2\nupdate mask_pii owner=null",
-        Write(Delete) => "delete mask_pii --dry-run\ndelete mask_pii --as alice",
-        Write(Enable) => "enable mask_pii\nenable --selector metadata.team=search",
-        Write(Disable) => "disable mask_pii\ndisable --selector owner=search --dry-run",
-        Write(PutVersion) => PUT_VERSION,
-        Write(UpdateVersion) => UPDATE_VERSION,
-        Write(Rollout) => "rollout mask_pii v2 10 by=tenant_id\nrollout mask_pii v2 0",
-        Write(DeleteVersion) => {
-            "delete-version mask_pii v2\ndelete-version mask_pii v2 --if-revision 7"
-        }
-        Write(Promote) => "promote mask_pii v2\npromote mask_pii v1 --dry-run",
-        Write(PutInstance) => PUT_INSTANCE,
-        Write(DeleteInstance) => "delete-instance mask_pii a\ndelete-instance mask_pii a --dry-run",
+        Create => CREATE,
+        Update => "update mask_pii timeout_ms=250 retry=2\nupdate mask_pii owner=null",
+        Delete => "delete mask_pii --dry-run\ndelete mask_pii --as alice",
+        Enable => "enable mask_pii\nenable --selector metadata.team=search",
+        Disable => "disable mask_pii\ndisable --selector owner=search --dry-run",
+        PutVersion => PUT_VERSION,
+        UpdateVersion => UPDATE_VERSION,
+        Rollout => "rollout mask_pii v2 10 by=tenant_id\nrollout mask_pii v2 0",
+        DeleteVersion => "delete-version mask_pii v2\ndelete-version mask_pii v2 --if-revision 7",
+        Promote => "promote mask_pii v2\npromote mask_pii v1 --dry-run",
+        PutInstance => PUT_INSTANCE,
+        DeleteInstance => "delete-instance mask_pii a\ndelete-instance mask_pii a --dry-run",
         Circuit => "circuit mask_pii open --ttl 10m --reason INC-42\ncircuit mask_pii reset",
         Reload => "reload\nreload mask_pii",
         Cancel => "cancel CALL --all\ncancel CALL --local pod-1",
@@ -116,9 +110,9 @@ const PUT_INSTANCE: &str = "put-instance mask_pii a subject=beamline.ext.mask_pi
 /// The record whose fields it takes, if it takes any.
 pub(super) const fn record(verb: Verb) -> Option<&'static [record::Field]> {
     match verb {
-        Write(Create | Update) => Some(record::EXTENSION),
-        Write(PutVersion | UpdateVersion) => Some(record::VERSION),
-        Write(PutInstance) => Some(record::INSTANCE),
+        Create | Update => Some(record::EXTENSION),
+        PutVersion | UpdateVersion => Some(record::VERSION),
+        PutInstance => Some(record::INSTANCE),
         _ => None,
     }
 }
@@ -134,15 +128,15 @@ pub(super) const fn fields(verb: Verb) -> &'static [Field] {
         Health => &[MAYBE_ID, STATE],
         Audit => &[MAYBE_ID, BY, DONE, SINCE, UNTIL],
         Circuits | Reload => &[MAYBE_ID],
-        Write(Create) => &[BODY, ID, FIELDS, DRY_RUN],
-        Write(Update) => &[BODY, ID, FIELDS, IF_REVISION, DRY_RUN],
-        Write(Enable | Disable) => &[SOME_IDS, SELECTOR, IF_REVISION, DRY_RUN],
-        Write(Delete) => &[ID, IF_REVISION, DRY_RUN],
-        Write(PutVersion | UpdateVersion) => &[BODY, ID, VERSION, FIELDS, IF_REVISION, DRY_RUN],
-        Write(Rollout) => &[ID, VERSION, PERCENT, FIELDS, IF_REVISION, DRY_RUN],
-        Write(DeleteVersion | Promote) => &[ID, VERSION, IF_REVISION, DRY_RUN],
-        Write(PutInstance) => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION, DRY_RUN],
-        Write(DeleteInstance) => &[ID, INSTANCE, IF_REVISION, DRY_RUN],
+        Create => &[BODY, ID, FIELDS, DRY_RUN],
+        Update => &[BODY, ID, FIELDS, IF_REVISION, DRY_RUN],
+        Enable | Disable => &[SOME_IDS, SELECTOR, IF_REVISION, DRY_RUN],
+        Delete => &[ID, IF_REVISION, DRY_RUN],
+        PutVersion | UpdateVersion => &[BODY, ID, VERSION, FIELDS, IF_REVISION, DRY_RUN],
+        Rollout => &[ID, VERSION, PERCENT, FIELDS, IF_REVISION, DRY_RUN],
+        DeleteVersion | Promote => &[ID, VERSION, IF_REVISION, DRY_RUN],
+        PutInstance => &[BODY, ID, INSTANCE, FIELDS, IF_REVISION, DRY_RUN],
+        DeleteInstance => &[ID, INSTANCE, IF_REVISION, DRY_RUN],
         Circuit => &[ID, ACTION, OF_VERSION, TTL, REASON],
         Cancel => &[CALL],
         Report => &[ID, OUTCOME, OF_VERSION, LATENCY],
@@ -179,18 +173,18 @@ pub(super) const fn view(verb: Verb) -> View {
         Audit => Own(audit::view),
         Report => Line("reported"),
         Cancel => Line("{cancelled} cancelled"),
-        Write(Create) => Line("{id}: created, revision {revision}"),
-        Write(Update) => Line("{id}: updated, revision {revision}"),
-        Write(Delete) => Line("{id}: deleted, revision {revision}"),
-        Write(Enable) => Line("{id}: enabled, revision {revision}"),
-        Write(Disable) => Line("{id}: disabled, revision {revision}"),
-        Write(PutVersion) => Line("{id}: version stored, revision {revision}"),
-        Write(UpdateVersion) => Line("{id}: version updated, revision {revision}"),
-        Write(Rollout) => Line("{id}: share changed, revision {revision}"),
-        Write(DeleteVersion) => Line("{id}: version deleted, revision {revision}"),
-        Write(Promote) => Line("{id}: promoted, revision {revision}"),
-        Write(PutInstance) => Line("{id}: instance stored, revision {revision}"),
-        Write(DeleteInstance) => Line("{id}: instance deleted, revision {revision}"),
+        Create => Line("{id}: created, revision {revision}"),
+        Update => Line("{id}: updated, revision {revision}"),
+        Delete => Line("{id}: deleted, revision {revision}"),
+        Enable => Line("{id}: enabled, revision {revision}"),
+        Disable => Line("{id}: disabled, revision {revision}"),
+        PutVersion => Line("{id}: version stored, revision {revision}"),
+        UpdateVersion => Line("{id}: version updated, revision {revision}"),
+        Rollout => Line("{id}: share changed, revision {revision}"),
+        DeleteVersion => Line("{id}: version deleted, revision {revision}"),
+        Promote => Line("{id}: promoted, revision {revision}"),
+        PutInstance => Line("{id}: instance stored, revision {revision}"),
+        DeleteInstance => Line("{id}: instance deleted, revision {revision}"),
     }
 }
 

@@ -179,7 +179,6 @@ fn is_same(one: &RawValue, other: &RawValue) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::documents::change::WriteVerb;
 
     #[test]
     fn an_answer_is_json() {
@@ -191,11 +190,6 @@ mod tests {
 
     #[test]
     fn the_names_are_those_of_what_is_shown() {
-        let (enable, update) = (
-            Verb::Write(WriteVerb::Enable),
-            Verb::Write(WriteVerb::Update),
-        );
-        let delete = Verb::Write(WriteVerb::Delete);
         let given = [("id".to_owned(), json::value(&"asked"))];
         for (verb, document, expected) in [
             (
@@ -213,12 +207,16 @@ mod tests {
             (Verb::Health, r#"{"id":"a","versions":[]}"#, "a"),
             (Verb::Ping, r#"{"ok":true,"instance_id":"pod-1"}"#, "pod-1"),
             (
-                enable,
+                Verb::Enable,
                 r#"{"changed":["a","b"],"unchanged":["c"],"revision":7}"#,
                 "a b",
             ),
-            (update, r#"{"changed":["retry"],"record":{"id":"a"}}"#, "a"),
-            (delete, r#"{"changed":["id"],"record":null}"#, "asked"),
+            (
+                Verb::Update,
+                r#"{"changed":["retry"],"record":{"id":"a"}}"#,
+                "a",
+            ),
+            (Verb::Delete, r#"{"changed":["id"],"record":null}"#, "asked"),
             (Verb::Reload, r#"{"added":0}"#, "asked"),
         ] {
             let parsed = serde_json::from_str(document).unwrap();

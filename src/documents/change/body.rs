@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::WriteVerb;
 use crate::documents::members::Members;
 use crate::documents::request::{object_or_bare, optional_object};
+use crate::documents::verb::Verb;
 use crate::service::error::RegistryError;
 
 /// The fields of a request as they came.
@@ -38,7 +38,7 @@ impl Body {
     ///
     /// # Errors
     /// It is none.
-    pub fn read(verb: WriteVerb, payload: &[u8]) -> Result<Self, RegistryError> {
+    pub fn read(verb: Verb, payload: &[u8]) -> Result<Self, RegistryError> {
         match verb.needs_only_an_id() {
             true => object_or_bare(payload, "id"),
             false => optional_object(payload),

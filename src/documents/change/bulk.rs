@@ -1,7 +1,8 @@
 //! Many extensions enabled or disabled at once.
 
+use super::Body;
 use super::fields::Given;
-use super::{Body, WriteVerb};
+use crate::documents::verb::Verb;
 use crate::domain::actor::Actor;
 use crate::domain::ids::ExtensionId;
 use crate::domain::selector::Selector;
@@ -17,15 +18,15 @@ const MOST: usize = 1000;
 /// # Errors
 /// All faults of the body.
 pub fn bulk(
-    verb: WriteVerb,
+    verb: Verb,
     body: &Body,
     id_elsewhere: Option<&str>,
     actor: impl Fn(Option<&str>) -> Result<Actor, RegistryError>,
 ) -> Result<Option<Switch>, RegistryError> {
     let many = ["ids", "selector"].map(|name| body.json(name).is_some());
     let (enabled, [has_ids, has_selector]) = match (verb, many) {
-        (WriteVerb::Enable, [true, _] | [_, true]) => (true, many),
-        (WriteVerb::Disable, [true, _] | [_, true]) => (false, many),
+        (Verb::Enable, [true, _] | [_, true]) => (true, many),
+        (Verb::Disable, [true, _] | [_, true]) => (false, many),
         _ => return Ok(None),
     };
     let mut given = Given::new(body.clone(), verb.fields());

@@ -14,8 +14,8 @@ pub use self::body::Body;
 pub use self::bulk::bulk;
 use self::fields::Given;
 pub use self::schema::{of_field, reload_schema, schema, schema_of};
-pub use self::verb::WriteVerb;
 use crate::documents::request::numbers::ANY;
+use crate::documents::verb::Verb;
 use crate::domain::edit::{Command, Share};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::policy::Policy;
@@ -30,19 +30,19 @@ use crate::service::error::RegistryError;
 /// # Errors
 /// All faults of the body.
 pub fn read(
-    verb: WriteVerb,
+    verb: Verb,
     body: Body,
     id_elsewhere: Option<&str>,
     policy: &Policy,
 ) -> Result<(ChangeRequest, Option<String>), RegistryError> {
     let mut given = Given::new(body, verb.fields());
     given.id_stands_elsewhere(id_elsewhere);
-    if verb == WriteVerb::Update {
+    if verb == Verb::Update {
         let rule = "cannot change: delete the extension and create another one";
         given.refuse_change("type", rule);
         given.refuse_change("version", "changes by `promote`");
     }
-    if verb == WriteVerb::Create {
+    if verb == Verb::Create {
         given.refuse("if_revision", "is for a record that exists");
     }
     let id = given.name("id", ExtensionId::parse_new);
@@ -71,33 +71,33 @@ pub fn read(
 }
 
 /// What the fields ask for; `None` where a name that it needs is a fault.
-fn command(verb: WriteVerb, given: &mut Given) -> Option<Command> {
+fn command(verb: Verb, given: &mut Given) -> Option<Command> {
     Some(match verb {
-        WriteVerb::Create => Command::Create(given.fields(EXTENSION)),
+        Verb::Create => Command::Create(given.fields(EXTENSION)),
         // The id names the extension, and is no part of the change.
-        WriteVerb::Update => Command::Update(given.fields(EXTENSION).without("id")),
-        WriteVerb::Delete => Command::Delete,
-        WriteVerb::Enable => Command::Enable,
-        WriteVerb::Disable => Command::Disable,
-        WriteVerb::PutVersion => Command::PutVersion(given.fields(VERSION)),
-        WriteVerb::UpdateVersion => Command::UpdateVersion(
+        Verb::Update => Command::Update(given.fields(EXTENSION).without("id")),
+        Verb::Delete => Command::Delete,
+        Verb::Enable => Command::Enable,
+        Verb::Disable => Command::Disable,
+        Verb::PutVersion => Command::PutVersion(given.fields(VERSION)),
+        Verb::UpdateVersion => Command::UpdateVersion(
             given.name("version", VersionName::parse)?,
             given.fields(VERSION).without("version"),
         ),
-        WriteVerb::Rollout => {
+        Verb::Rollout => {
             let version = given.name("version", VersionName::parse);
             given.required("percent");
             let members = Member::ALL.into_iter();
             let said = members.filter_map(|member| Some((member, given.json(member.as_str())?)));
             Command::Share(version?, Share(said.collect()))
         }
-        WriteVerb::DeleteVersion => {
-            Command::DeleteVersion(given.name("version", VersionName::parse)?)
-        }
-        WriteVerb::Promote => Command::Promote(given.name("version", VersionName::parse)?),
-        WriteVerb::PutInstance => Command::PutInstance(given.fields(INSTANCE)),
-        WriteVerb::DeleteInstance => {
+        Verb::DeleteVersion => Command::DeleteVersion(given.name("version", VersionName::parse)?),
+        Verb::Promote => Command::Promote(given.name("version", VersionName::parse)?),
+        Verb::PutInstance => Command::PutInstance(given.fields(INSTANCE)),
+        Verb::DeleteInstance => {
             Command::DeleteInstance(given.name("instance_id", InstanceId::parse)?)
         }
+        // It is no change.
+        _ => return None,
     })
 }

@@ -5,24 +5,20 @@ use utoipa::openapi::schema::{
     SchemaType, Type,
 };
 
-use super::WriteVerb;
+use crate::documents::verb::Verb;
 use crate::domain::actor::Actor;
 use crate::domain::ids::InstanceId;
 use crate::domain::record::{EXTENSION, Field, Kind, field};
 
 /// The body of a change. The id may stand elsewhere.
-pub fn schema(verb: WriteVerb) -> Object {
-    let makes = [
-        WriteVerb::Create,
-        WriteVerb::PutVersion,
-        WriteVerb::PutInstance,
-    ];
+pub fn schema(verb: Verb) -> Object {
+    let makes = [Verb::Create, Verb::PutVersion, Verb::PutInstance];
     let mut object = closed();
     for name in verb.fields() {
         // Known only to be refused with a reason.
         let refused = match verb {
-            WriteVerb::Create => name == "if_revision",
-            WriteVerb::Update => ["type", "version"].contains(&name),
+            Verb::Create => name == "if_revision",
+            Verb::Update => ["type", "version"].contains(&name),
             _ => false,
         };
         if refused {

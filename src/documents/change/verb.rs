@@ -1,34 +1,12 @@
-//! Which changes can be asked for, and with which fields.
+//! Which fields changes have.
 
+use crate::documents::verb::Verb;
 use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
-use crate::domain::words::words;
-
-words! {
-    /// A kind of change.
-    #[expect(
-        missing_docs,
-        reason = "named as section 3.4 of the contract names them"
-    )]
-    pub enum WriteVerb {
-        Create = "create",
-        Update = "update",
-        Delete = "delete",
-        Enable = "enable",
-        Disable = "disable",
-        PutVersion = "put_version",
-        UpdateVersion = "update_version",
-        Rollout = "rollout",
-        DeleteVersion = "delete_version",
-        Promote = "promote",
-        PutInstance = "put_instance",
-        DeleteInstance = "delete_instance",
-    }
-}
 
 /// Fields that every change may have.
 const COMMON: &[&str] = &["id", "actor", "if_revision", "dry_run"];
 
-impl WriteVerb {
+impl Verb {
     /// Whether an id is all it needs.
     pub const fn needs_only_an_id(self) -> bool {
         matches!(self, Self::Delete | Self::Enable | Self::Disable)

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::{Answer, Desk};
 use crate::documents::audit::{self, AuditArguments};
-use crate::documents::change::{self, Body, WriteVerb};
+use crate::documents::change::{self, Body};
 use crate::documents::reload::{self, ReloadArguments};
 use crate::documents::request::id;
+use crate::documents::verb::Verb;
 use crate::documents::{committed, rehearsed, stored};
 use crate::domain::actor::Actor;
 use crate::domain::ids::ExtensionId;
@@ -26,7 +27,7 @@ impl Desk {
     /// elsewhere; `actor` decides who asks, given the actor that the body names.
     pub async fn change(
         &self,
-        verb: WriteVerb,
+        verb: Verb,
         body: Body,
         id_elsewhere: Option<&str>,
         actor: impl Fn(Option<&str>) -> Result<Actor, RegistryError>,

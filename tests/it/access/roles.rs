@@ -25,7 +25,7 @@ const ROLES: [(&str, Role); 4] = [
 #[test]
 fn the_page_names_the_verbs_of_each_role() {
     let page = std::fs::read_to_string(file("docs/access.md")).unwrap();
-    let known = Verb::ALL.map(Verb::name);
+    let known = Verb::ALL.map(Verb::as_str);
     for (name, role) in [
         ("reader", Role::Reader),
         ("invoker", Role::Invoker),
@@ -37,7 +37,7 @@ fn the_page_names_the_verbs_of_each_role() {
         let named = may.split('`').skip(1).step_by(2);
         let named: BTreeSet<_> = named.filter(|word| known.contains(word)).collect();
         let verbs = Verb::ALL.into_iter().filter(|verb| verb.role() == role);
-        let verbs = BTreeSet::from_iter(verbs.map(Verb::name));
+        let verbs = BTreeSet::from_iter(verbs.map(Verb::as_str));
         assert_eq!(named, verbs, "{name}");
     }
 }
@@ -113,7 +113,7 @@ fn body(verb: &str) -> Value {
 
 /// Files cannot be written, and keep no audit: a write that got this far is answered 409.
 fn expected_code(verb: Verb) -> Option<&'static str> {
-    matches!(verb, Verb::Write(_) | Verb::Audit).then_some("409")
+    (verb.writes() || verb == Verb::Audit).then_some("409")
 }
 
 /// One way to send a verb, and whether the role allows it.
@@ -123,7 +123,7 @@ struct Attempt {
 }
 
 fn attempts(user: &str, role: Role, verb: Verb) -> Vec<Attempt> {
-    let name = verb.name();
+    let name = verb.as_str();
     let has = verb.role() <= role;
     let reads = has && !verb.mutates();
     let changes = has && (verb.mutates() || role == Role::Admin);
@@ -187,19 +187,19 @@ async fn check(user: &User, client: &Client, verb: Verb, attempt: &Attempt) {
     let Attempt { subject, allowed } = attempt;
     if *allowed && verb == Verb::Cancel && subject.contains(".all.") {
         // Nobody has the call, so nobody answers.
-        let body = body(verb.name()).to_string();
+        let body = body(verb.as_str()).to_string();
         let publishing = user.nats.publish(subject.clone(), body.into());
         publishing.await.unwrap();
         client.request("beamline.registry.ping", "").await.ok();
         assert!(!user.may_not_publish(subject), "{subject}");
     } else if *allowed {
-        let reply = client.request_json(subject, &body(verb.name())).await;
+        let reply = client.request_json(subject, &body(verb.as_str())).await;
         assert!(!reply.is_no_responders(), "{subject}");
         let code = reply.header("Nats-Service-Error-Code");
         assert_eq!(code, expected_code(verb), "{subject}: {reply:?}");
         assert!(!user.may_not_publish(subject), "{subject}");
     } else {
-        let (subject, body) = (subject.clone(), body(verb.name()).to_string());
+        let (subject, body) = (subject.clone(), body(verb.as_str()).to_string());
         let publishing = user.nats.publish(subject.clone(), body.into());
         publishing.await.unwrap();
         eventually(&format!("refusal of {subject}"), DEADLINE, async || {

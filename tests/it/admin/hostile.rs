@@ -103,7 +103,7 @@ fn requests() -> Vec<(&'static str, Value, &'static [&'static str])> {
 fn every_verb_that_changes_something_is_tried() {
     let changes = Verb::ALL.into_iter().filter(|verb| verb.mutates());
     let changes = changes.filter(|verb| *verb != Verb::Reload);
-    let changes: BTreeSet<_> = changes.map(Verb::name).collect();
+    let changes: BTreeSet<_> = changes.map(Verb::as_str).collect();
     let tried = requests().into_iter().map(|(verb, ..)| verb);
     assert_eq!(BTreeSet::from_iter(tried), changes);
 }

@@ -63,7 +63,7 @@ impl Made {
             request,
             replies,
         } = describe(verb);
-        let name = verb.name();
+        let name = verb.as_str();
         let schema = format!("{}Request", camel(name));
         self.schemas.insert(schema.clone(), request);
         self.message(&schema, &schema, headers(REQUEST));

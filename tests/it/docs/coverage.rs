@@ -18,7 +18,7 @@ fn every_verb_and_form_has_an_example() {
         assert!(found, "no example of {needle}");
     };
     for verb in Verb::ALL {
-        let name = verb.name();
+        let name = verb.as_str();
         shown(&format!(".{name} "));
         if verb.takes_id() {
             shown(&format!(".{name}."));

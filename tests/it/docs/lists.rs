@@ -44,7 +44,7 @@ fn first_cells(path: &str, head: &str) -> BTreeSet<String> {
 
 fn verbs(which: impl Fn(Verb) -> bool) -> BTreeSet<&'static str> {
     let verbs = Verb::ALL.into_iter().filter(|verb| which(*verb));
-    verbs.map(Verb::name).collect()
+    verbs.map(Verb::as_str).collect()
 }
 
 fn owned<'a>(names: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {

@@ -44,7 +44,7 @@ fn with_lists(page: &str, written: impl Fn(&str) -> String) -> String {
 
 fn listed(list: &str) -> String {
     let verbs = Verb::ALL.into_iter().filter(|verb| is_in(list, *verb));
-    let names: Vec<_> = verbs.map(|verb| format!("`{}`", verb.name())).collect();
+    let names: Vec<_> = verbs.map(|verb| format!("`{}`", verb.as_str())).collect();
     names.join(", ")
 }
 
@@ -58,7 +58,7 @@ fn is_in(list: &str, verb: Verb) -> bool {
         page if page.ends_with(".md") => {
             let page = read(&format!("docs/{page}"));
             let mut headings = page.lines().filter_map(|line| line.strip_prefix("## "));
-            headings.any(|heading| heading.split(", ").any(|name| name == verb.name()))
+            headings.any(|heading| heading.split(", ").any(|name| name == verb.as_str()))
         }
         name => verb.role() == role(name),
     }
@@ -83,14 +83,14 @@ fn others(changes: bool, by_hand: &str) -> String {
         // That one is `list --type`.
         *verb != Verb::LookupByType && verb.mutates() == changes
     });
-    let commands = verbs.map(|verb| verb.name().replace('_', "-"));
+    let commands = verbs.map(|verb| verb.as_str().replace('_', "-"));
     let others = commands.filter(|command| !typed.contains(command.as_str()));
     others.map(|command| format!(", `{command}`")).collect()
 }
 
 #[test]
 fn a_command_that_no_row_has_comes_behind_those_of_its_kind() {
-    let commands = Verb::ALL.map(|verb| verb.name().replace('_', "-"));
+    let commands = Verb::ALL.map(|verb| verb.as_str().replace('_', "-"));
     let known = commands
         .iter()
         .filter(|name| !["stats", "promote"].contains(&name.as_str()));
@@ -141,7 +141,7 @@ fn permissions(list: &str) -> Vec<String> {
 fn subjects(form: &str, has: impl Fn(Verb) -> bool) -> Vec<String> {
     let verbs = Verb::ALL.into_iter().filter(|verb| has(*verb));
     let subjects = verbs.map(|verb| {
-        let subject = format!("beamline.registry.{form}{}", verb.name());
+        let subject = format!("beamline.registry.{form}{}", verb.as_str());
         match verb.takes_id() {
             true => format!("\"{subject}\", \"{subject}.*\""),
             false => format!("\"{subject}\""),

@@ -38,6 +38,16 @@ pub(super) enum Need {
 }
 
 impl Need {
+    /// The least role of a token that has it.
+    pub(super) const fn role(self) -> Role {
+        match self {
+            Self::Nothing | Self::Reader | Self::Viewer => Role::Reader,
+            Self::Reload => Role::Operator,
+            Self::Write(role) => role,
+            Self::Audit => Role::Admin,
+        }
+    }
+
     /// Whether it takes more than reading.
     pub(super) fn writes(self) -> bool {
         matches!(self, Self::Write(_) | Self::Reload)
@@ -86,33 +96,24 @@ impl Caller {
         ];
         Actor::first_of(named).map_err(|rule| RegistryError::field("actor", rule))
     }
-
-    fn nobody(operates: bool) -> Self {
-        Self {
-            operates,
-            bound: None,
-            header: None,
-        }
-    }
 }
 
 impl Access {
     /// Whether a request with these headers has what it needs.
     pub(super) async fn admit(&self, need: Need, headers: &HeaderMap) -> Result<Caller, HttpError> {
         let refused = |why| Err(RegistryError::Forbidden(why).into());
-        let (tokens, role) = match (&self.tokens, need) {
-            (None, Need::Write(_) | Need::Reload) => {
+        let Some(tokens) = &self.tokens else {
+            if need.writes() {
                 return refused("changes over HTTP need HTTP_TOKENS_FILE on this sidecar");
             }
-            (None, Need::Audit) if !self.local => {
+            if need == Need::Audit && !self.local {
                 return refused("the audit needs HTTP_TOKENS_FILE, or HTTP_ADDR on loopback");
             }
-            (None, _) => return Ok(Caller::nobody(self.local)),
-            (_, Need::Nothing) => return Ok(Caller::nobody(false)),
-            (Some(tokens), Need::Reader | Need::Viewer) => (tokens, Role::Reader),
-            (Some(tokens), Need::Audit) => (tokens, Role::Admin),
-            (Some(tokens), Need::Write(role)) => (tokens, role),
-            (Some(tokens), Need::Reload) => (tokens, Role::Operator),
+            return Ok(Caller {
+                operates: self.local,
+                bound: None,
+                header: None,
+            });
         };
         let token = bearer(headers).ok_or(HttpError::Unauthorized)?;
         let table = tokens.table().await;
@@ -120,9 +121,9 @@ impl Access {
         if need.writes() && !self.admin_enabled {
             return refused("administration is disabled on this sidecar");
         }
-        if grant.role < role {
+        if grant.role < need.role() {
             // No role is lower than a reader's.
-            return refused(match role {
+            return refused(match need.role() {
                 Role::Admin => "this needs a token with the role admin",
                 _ => "this needs a token with the role operator",
             });

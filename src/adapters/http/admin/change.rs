@@ -9,10 +9,11 @@ use crate::adapters::http::access::Caller;
 use crate::adapters::http::answer::HttpError;
 use crate::adapters::http::body::Body;
 use crate::adapters::http::query::Query;
-use crate::documents::change::{self, WriteVerb};
+use crate::documents::change;
 use crate::documents::desk::Answer;
 use crate::documents::request::numbers::ANY;
 use crate::documents::request::optional_object;
+use crate::documents::verb::Verb;
 use crate::domain::decimal::Decimal;
 use crate::domain::whole::whole;
 use crate::service::error::RegistryError;
@@ -64,7 +65,7 @@ impl Change {
     }
 
     /// Commits it; returns the record, or what is left to report.
-    pub(super) async fn carry_out(self, verb: WriteVerb) -> Result<Answer, HttpError> {
+    pub(super) async fn carry_out(self, verb: Verb) -> Result<Answer, HttpError> {
         let is_dry_run = self.is_dry_run();
         let actor = |field: Option<&str>| self.caller.actor(field);
         let (desk, id) = (&self.state.desk, self.id.as_deref());

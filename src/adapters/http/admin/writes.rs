@@ -11,10 +11,10 @@ use crate::adapters::http::access::Caller;
 use crate::adapters::http::answer::{HttpError, insert};
 use crate::adapters::http::body::Body;
 use crate::adapters::http::query::Query;
-use crate::documents::change::WriteVerb;
 use crate::documents::desk::Answer;
 use crate::documents::reload::ReloadArguments;
 use crate::documents::request::optional_object;
+use crate::documents::verb::Verb;
 
 type Outcome = Result<Answer, HttpError>;
 
@@ -25,7 +25,7 @@ type Outcome = Result<Answer, HttpError>;
         (status = 200, description = "Dry run: what would change", body = ref("#/components/schemas/Rehearsal"))))]
 pub(in super::super) async fn create(change: Change) -> Result<Response, HttpError> {
     let (id, is_dry_run) = (change.new_id(), change.is_dry_run());
-    let answer = change.carry_out(WriteVerb::Create).await?;
+    let answer = change.carry_out(Verb::Create).await?;
     if is_dry_run {
         return Ok(answer.into_response());
     }
@@ -44,7 +44,7 @@ pub(in super::super) async fn create(change: Change) -> Result<Response, HttpErr
     request_body(content = ref("#/components/schemas/ExtensionChange"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
 pub(in super::super) async fn update(change: Change) -> Outcome {
-    change.carry_out(WriteVerb::Update).await
+    change.carry_out(Verb::Update).await
 }
 
 /// Delete an extension with its versions and instances
@@ -52,7 +52,7 @@ pub(in super::super) async fn update(change: Change) -> Outcome {
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The revision that deleted it", body = ref("#/components/schemas/Deleted"))))]
 pub(in super::super) async fn delete(change: Change) -> Outcome {
-    change.carry_out(WriteVerb::Delete).await
+    change.carry_out(Verb::Delete).await
 }
 
 /// Enable an extension, also after it was auto-disabled
@@ -60,7 +60,7 @@ pub(in super::super) async fn delete(change: Change) -> Outcome {
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
 pub(in super::super) async fn enable(change: Change) -> Outcome {
-    change.carry_out(WriteVerb::Enable).await
+    change.carry_out(Verb::Enable).await
 }
 
 /// Take an extension out of service
@@ -68,7 +68,7 @@ pub(in super::super) async fn enable(change: Change) -> Outcome {
     request_body(content = ref("#/components/schemas/Condition"), content_type = "application/json"),
     responses((status = 200, description = "The record", body = ref("#/components/schemas/Changed"))))]
 pub(in super::super) async fn disable(change: Change) -> Outcome {
-    change.carry_out(WriteVerb::Disable).await
+    change.carry_out(Verb::Disable).await
 }
 
 /// Read and compare everything, or one extension

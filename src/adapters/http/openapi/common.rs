@@ -7,7 +7,6 @@ use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
 use crate::adapters::http::access::Need;
-use crate::config::Role;
 use crate::documents::change::schema_of;
 use crate::documents::headers::ACTOR;
 
@@ -54,16 +53,11 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         Need::Audit => "or, without a tokens file, `HTTP_ADDR` on loopback",
         _ => "if there is a tokens file",
     };
-    let (role, needed) = match need {
-        Need::Audit => ("admin", false),
-        Need::Write(Role::Admin) => ("admin", true),
-        Need::Write(_) | Need::Reload => ("operator", true),
-        _ => ("reader", false),
-    };
     let token = SecurityRequirement::new(BEARER, [] as [&str; 0]);
     let open = SecurityRequirement::default();
-    let requirements = [token].into_iter().chain((!needed).then_some(open));
+    let requirements = [token].into_iter().chain((!need.writes()).then_some(open));
     operation.security = Some(requirements.collect());
+    let role = need.role().as_str();
     let role = format!("Needs a token with the role {role} or a higher one, {otherwise}.");
     let description = operation.description.take();
     let description = description.into_iter().chain([role]);

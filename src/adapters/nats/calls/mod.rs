@@ -72,7 +72,7 @@ pub struct CallUnderWay {
 impl Calls {
     /// Calls over `outbox`, at most `max_pending` at a time, with replies of no more bytes than
     /// `budget` has. Replies arrive on a subject of its own that begins with `inbox_prefix`; timers run
-    /// on `runtime`.
+    /// on `runtime`. A server that takes less than `max_payload_bytes` is reported.
     pub fn new(
         outbox: Arc<Outbox>,
         inbox_prefix: &str,
@@ -80,6 +80,7 @@ impl Calls {
         budget: Arc<Budget>,
         runtime: Handle,
         observers: Observers,
+        max_payload_bytes: usize,
     ) -> Self {
         Self {
             inbox_prefix: format!("{inbox_prefix}.{:032x}.", rand::random::<u128>()),
@@ -91,16 +92,7 @@ impl Calls {
             budget,
             giving_up: CancellationToken::new(),
             observers,
-            max_payload_bytes: 0,
-        }
-    }
-
-    /// A server that takes less than this is reported.
-    #[must_use]
-    pub fn expecting(self, max_payload_bytes: usize) -> Self {
-        Self {
             max_payload_bytes,
-            ..self
         }
     }
 

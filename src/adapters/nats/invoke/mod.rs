@@ -91,15 +91,8 @@ impl Handler<Route> for Arc<InvokeServer> {
             return;
         };
         let received = Instant::from_std(turn.now);
-        let outcome = match self.enter(message) {
-            Ok(place) => match self.accept(route, message, received) {
-                Ok(Begun::Call(accepted)) => {
-                    return self.spawn(reply, received, place, accepted);
-                }
-                Ok(Begun::Rehearsed(answer)) => Ok(answer),
-                Err(error) => Err(error),
-            },
-            Err(why) => Err(RegistryError::Overloaded(why)),
+        let Some(outcome) = self.begin(route, message, reply, received).transpose() else {
+            return;
         };
         match &outcome {
             Ok(_) => self.respond.append(&mut out(turn), reply, &outcome),
@@ -118,14 +111,6 @@ impl Handler<Route> for Arc<InvokeServer> {
     }
 }
 
-/// A request that was understood.
-enum Begun {
-    /// It has only to be made.
-    Call(Accepted),
-    /// It was not to be made.
-    Rehearsed(Answer),
-}
-
 impl InvokeServer {
     fn enter(self: &Arc<Self>, message: &Message<'_>) -> Result<Place, Overload> {
         let held = self.calls.budget.take(message.size());
@@ -139,12 +124,15 @@ impl InvokeServer {
             .ok_or(Overload::Calls)
     }
 
-    fn accept(
-        &self,
+    /// Begins a call, whose task will answer. One that is not to be made has its answer now.
+    fn begin(
+        self: &Arc<Self>,
         route: Route,
         message: &Message<'_>,
+        reply: &[u8],
         received: Instant,
-    ) -> Result<Begun, RegistryError> {
+    ) -> Result<Option<Answer>, RegistryError> {
+        let place = self.enter(message).map_err(RegistryError::Overloaded)?;
         let (headers, subject) = opened(route, message)?;
         let tracestate = headers.joined(TRACESTATE);
         let headers = InvokeHeaders::read(|name| match name {
@@ -154,7 +142,9 @@ impl InvokeServer {
         let arguments = InvokeArguments::read(message.payload, route.id(subject))?;
         let mut invocation = arguments.invocation(&headers, received)?;
         if !arguments.dry_run() {
-            return self.invoker.accept(&mut invocation).map(Begun::Call);
+            let accepted = self.invoker.accept(&mut invocation)?;
+            self.spawn(reply, received, place, accepted);
+            return Ok(None);
         }
         let context = invocation.context.clone();
         let (reads, invoker) = (&self.desk.reads, &self.invoker);
@@ -162,7 +152,7 @@ impl InvokeServer {
         let body = invoker.rehearse(&mut invocation, |plan, subject, headers| {
             documents::dry_run::rehearsed(&explanation, plan, subject, headers)
         })?;
-        Ok(Begun::Rehearsed(Answer::plain(body)))
+        Ok(Some(Answer::plain(body)))
     }
 
     /// Answers a call that was not made; like any first message, with what it is known by.

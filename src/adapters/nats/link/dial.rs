@@ -94,7 +94,6 @@ pub(super) fn dial(
     settings: &NatsSettings,
     address: &NatsAddress,
     place: &SocketAddr,
-    demand_tls: bool,
     name: &str,
     patience: Duration,
 ) -> Result<Connection, DialError> {
@@ -106,7 +105,7 @@ pub(super) fn dial(
     let mut connection = Connection {
         writer: Writer::new(Arc::clone(&socket), None),
         socket,
-        session: Session::new(demand_tls, Instant::now()),
+        session: Session::new(settings.demands_tls(), Instant::now()),
         buffer: Buffer::new(),
     };
     let mut out = Vec::new();
@@ -316,7 +315,7 @@ mod tests {
             client_certificate: None,
             inbox_prefix: Subject::parse("_INBOX").unwrap(),
         };
-        dial(&settings, &address, &place, true, "test", PATIENCE)
+        dial(&settings, &address, &place, "test", PATIENCE)
     }
 
     #[test]

@@ -198,7 +198,7 @@ impl Start<'_> {
         let settings = self.settings.clone();
         let mut running = Running {
             shared: Arc::clone(&shared),
-            servers: Servers::new(settings.servers.clone(), settings.demands_tls()),
+            servers: Servers::new(settings.servers.clone()),
             settings,
             client_name: format!("beamline-registry/{}/{name}", self.instance_id),
         };

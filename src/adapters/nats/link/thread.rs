@@ -11,8 +11,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use thiserror::Error;
-
 use super::ahead::Ahead;
 use super::dial::{Connection, DialError, dial, patience, places};
 use super::lane::{INBOX, Served, Shared, Turn};
@@ -39,16 +37,6 @@ pub(super) struct Running<T> {
     pub(super) servers: Servers,
     /// What servers list us as.
     pub(super) client_name: String,
-}
-
-/// Why a connection ended that was not left.
-#[derive(Debug, Error)]
-enum Ended {
-    /// The server closed it, or the way to it broke.
-    #[error("the connection broke")]
-    Broken,
-    #[error(transparent)]
-    Lost(#[from] Lost),
 }
 
 impl<T: Copy + Send + Sync + 'static> Running<T> {
@@ -91,12 +79,11 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// in all of a fleet. The error is the one that says most.
     fn connect(&self, address: &NatsAddress) -> Result<Connection, DialError> {
         let (settings, name) = (&self.settings, &self.client_name);
-        let demand_tls = self.servers.demand_tls();
         let mut failure = None;
         let places = places(address, rand::random::<u16>().into())?;
         let patience = patience(places.len());
         for place in &places {
-            match dial(settings, address, place, demand_tls, name, patience) {
+            match dial(settings, address, place, name, patience) {
                 Ok(connection) => return Ok(connection),
                 Err(error) if failure.is_none() || error.is_answer() => failure = Some(error),
                 Err(_) => {}
@@ -182,7 +169,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     }
 
     /// Until the server is about to go, and everything it had sent is answered.
-    fn read(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) -> Result<(), Ended> {
+    fn read(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) -> Result<(), Lost> {
         let shared = Arc::clone(&self.shared);
         let mut turn = Turn {
             now: reader.now,
@@ -192,7 +179,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         };
         loop {
             if !reader.fill(&shared.outbox) {
-                return Err(Ended::Broken);
+                return Err(Lost::Broken);
             }
             turn.now = reader.now;
             shared.outbox.hold();

@@ -29,7 +29,6 @@ const SETTLED: Duration = Duration::from_secs(2);
 pub struct Servers {
     /// The next one to try comes first. Never empty.
     order: Vec<Entry>,
-    tls: bool,
     /// Attempts since the last one that led to a session of some length.
     attempts: usize,
     /// Whether the last one led to a shorter session.
@@ -43,25 +42,17 @@ struct Entry {
 }
 
 impl Servers {
-    /// The servers of the settings. TLS is demanded of every server, those learned later included,
-    /// where `tls_files` are set or any address demands it.
-    pub fn new(configured: Vec<NatsAddress>, tls_files: bool) -> Self {
-        let tls = tls_files || configured.iter().any(|address| address.tls);
+    /// The servers of the settings.
+    pub fn new(configured: Vec<NatsAddress>) -> Self {
         let order = configured.into_iter().map(|address| Entry {
             address,
             learned: false,
         });
         Self {
             order: order.collect(),
-            tls,
             attempts: 0,
             dropped: false,
         }
-    }
-
-    /// Whether nothing may be sent to a server before the connection is secured.
-    pub fn demand_tls(&self) -> bool {
-        self.tls
     }
 
     /// Changes the order of all servers, so that a fleet does not begin at the same one.

@@ -11,20 +11,12 @@ fn address(text: &str) -> NatsAddress {
 }
 
 fn servers(texts: &[&str]) -> Servers {
-    Servers::new(texts.iter().map(|text| address(text)).collect(), false)
+    Servers::new(texts.iter().map(|text| address(text)).collect())
 }
 
 fn names(servers: &Servers) -> Vec<String> {
     let order = servers.order.iter();
     order.map(|entry| entry.address.to_string()).collect()
-}
-
-/// CASES.md B8.
-#[test]
-fn one_address_or_file_demands_tls_of_all() {
-    assert!(!servers(&["nats://a", "nats://b"]).demand_tls());
-    assert!(servers(&["nats://a", "tls://b"]).demand_tls());
-    assert!(Servers::new(vec![address("nats://a")], true).demand_tls());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
-use super::info::{ConnectOptions, Login, ServerInfo};
+use super::info::{Login, ServerInfo, connect_options};
 use super::operation::{Message, Operation, ProtocolError};
 use super::refusal::Refusal;
 use super::write;
@@ -55,6 +55,9 @@ pub enum Lost {
     /// It takes fewer subscriptions than there are: some requests would reach nobody.
     #[error("the server takes too few subscriptions of one connection: raise `max_subscriptions`")]
     Full,
+    /// The server closed it, or the way to it broke.
+    #[error("the connection broke")]
+    Broken,
     /// Nothing has arrived for too long, or no answer: the connection is dead, perhaps in one
     /// direction only.
     #[error("the server is silent")]
@@ -191,7 +194,7 @@ impl Session {
             // Nothing may be sent before the greeting, nor before the connection is secured: what
             // comes earlier was not sent by the server that we are about to trust.
             (State::New | State::Greeted, _) => return Err(ProtocolError::Unknown.into()),
-            (_, Operation::Info(json)) => match serde_json::from_slice(json) {
+            (_, Operation::Info(json)) => match ServerInfo::read(json) {
                 Ok(info) => {
                     self.info = info;
                     Step::Informed
@@ -223,7 +226,7 @@ impl Session {
     }
 
     fn greeted<'b>(&mut self, json: &[u8]) -> Result<Step<'b>, Lost> {
-        self.info = serde_json::from_slice(json).map_err(|_| Lost::Greeting)?;
+        self.info = ServerInfo::read(json).map_err(|_| Lost::Greeting)?;
         let info = &self.info;
         if self.demand_tls && !info.tls_required && !info.tls_available {
             return Err(Lost::NoTls);
@@ -239,22 +242,8 @@ impl Session {
     /// Logs in, over a connection that is secured where that was asked. `name` is what the server
     /// lists us as.
     pub fn log_in(&mut self, name: &str, login: &Login, secured: bool, out: &mut Vec<u8>) {
-        let options = ConnectOptions {
-            verbose: false,
-            pedantic: false,
-            tls_required: secured,
-            name,
-            lang: "rust",
-            version: env!("CARGO_PKG_VERSION"),
-            protocol: 1,
-            echo: true,
-            headers: true,
-            no_responders: true,
-            login,
-        };
-        // Strings and booleans: there is nothing in it that could fail.
-        let options = serde_json::to_vec(&options).unwrap_or_default();
-        write::connect(out, &options);
+        let options = connect_options(name, login, secured).to_string();
+        write::connect(out, options.as_bytes());
         write::ping(out);
         self.state = State::LoggingIn;
     }

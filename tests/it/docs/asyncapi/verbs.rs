@@ -3,7 +3,7 @@
 use beamline_registry::adapters::nats::verb::Verb;
 use beamline_registry::documents::audit::AuditArguments;
 use beamline_registry::documents::cancel::CancelArguments;
-use beamline_registry::documents::change::{self, WriteVerb};
+use beamline_registry::documents::change;
 use beamline_registry::documents::circuit::CircuitArguments;
 use beamline_registry::documents::circuits::CircuitsArguments;
 use beamline_registry::documents::explain::ExplainArguments;
@@ -73,7 +73,6 @@ pub(super) fn describe(verb: Verb) -> Description {
             schema_of::<InvokeArguments<'_>>(),
             &["ExtensionReply", "CallRehearsal"],
         ),
-        Verb::Write(verb) => return write(verb),
         Verb::Audit => (
             "Who changed what, newest first",
             parameters(&[listing::<AuditArguments>()]),
@@ -104,6 +103,7 @@ pub(super) fn describe(verb: Verb) -> Description {
             schema_of::<CancelArguments>(),
             &["Cancelled"],
         ),
+        verb => return write(verb),
     };
     Description {
         summary,
@@ -112,20 +112,21 @@ pub(super) fn describe(verb: Verb) -> Description {
     }
 }
 
-fn write(verb: WriteVerb) -> Description {
+fn write(verb: Verb) -> Description {
     let (summary, replies): (_, &[_]) = match verb {
-        WriteVerb::Create => ("Creates an extension", &["Changed"]),
-        WriteVerb::Update => ("Changes fields of an extension", &["Changed"]),
-        WriteVerb::Delete => ("Deletes an extension", &["Deleted"]),
-        WriteVerb::Enable => ("Enables an extension, or many", &["Changed", "Switched"]),
-        WriteVerb::Disable => ("Disables an extension, or many", &["Changed", "Switched"]),
-        WriteVerb::PutVersion => ("Writes a version", &["Changed"]),
-        WriteVerb::UpdateVersion => ("Changes fields of a version", &["Changed"]),
-        WriteVerb::Rollout => ("Sets the share of a version", &["Changed"]),
-        WriteVerb::DeleteVersion => ("Deletes a version", &["Changed"]),
-        WriteVerb::Promote => ("Makes a version the current one", &["Changed"]),
-        WriteVerb::PutInstance => ("Writes an instance", &["Changed"]),
-        WriteVerb::DeleteInstance => ("Deletes an instance", &["Changed"]),
+        Verb::Create => ("Creates an extension", &["Changed"]),
+        Verb::Update => ("Changes fields of an extension", &["Changed"]),
+        Verb::Delete => ("Deletes an extension", &["Deleted"]),
+        Verb::Enable => ("Enables an extension, or many", &["Changed", "Switched"]),
+        Verb::Disable => ("Disables an extension, or many", &["Changed", "Switched"]),
+        Verb::PutVersion => ("Writes a version", &["Changed"]),
+        Verb::UpdateVersion => ("Changes fields of a version", &["Changed"]),
+        Verb::Rollout => ("Sets the share of a version", &["Changed"]),
+        Verb::DeleteVersion => ("Deletes a version", &["Changed"]),
+        Verb::Promote => ("Makes a version the current one", &["Changed"]),
+        Verb::PutInstance => ("Writes an instance", &["Changed"]),
+        Verb::DeleteInstance => ("Deletes an instance", &["Changed"]),
+        verb => panic!("{verb:?} is not described"),
     };
     let mut request = json(&change::schema(verb));
     if let Value::Object(request) = &mut request
