@@ -84,7 +84,18 @@ impl Verbs {
             }
             // These have lanes of their own, or are dealt with there; no subscription leads here.
             Verb::Lookup | Verb::Invoke | Verb::Cancel => Err(RegistryError::Internal),
-            write => {
+            write @ (Verb::Create
+            | Verb::Update
+            | Verb::Delete
+            | Verb::Enable
+            | Verb::Disable
+            | Verb::PutVersion
+            | Verb::UpdateVersion
+            | Verb::Rollout
+            | Verb::DeleteVersion
+            | Verb::Promote
+            | Verb::PutInstance
+            | Verb::DeleteInstance) => {
                 let body = Body::read(write, payload)?;
                 let actor = |field: Option<&str>| actor(route, request, field);
                 desk.change(write, body, subject_id, actor, max_bytes).await
