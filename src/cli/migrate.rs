@@ -8,7 +8,7 @@ use clap::ArgMatches;
 use super::{Ended, chain, database, err, failure, out};
 use crate::adapters::postgres::migrate::{self, MigrateError};
 use crate::adapters::postgres::patience::{self, Patience};
-use crate::adapters::postgres::schema::{SchemaState, schema_state};
+use crate::adapters::postgres::schema::schema_state;
 use crate::adapters::postgres::session::Session;
 use crate::adapters::postgres::{functions, old};
 use crate::config::Settings;
@@ -102,7 +102,7 @@ async fn check(session: &Session) -> Result<bool, MigrateError> {
         out(&format!("would upgrade {old}"));
     }
     // Of another schema, they are not for this binary to change.
-    let current = state != SchemaState::Current || functions::are_current(client).await?;
+    let current = !state.is_current() || functions::are_current(client).await?;
     match current {
         true => out(&state.to_string()),
         false => out("functions, views or triggers are not up to date"),
