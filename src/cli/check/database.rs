@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::line::{Advice, Line};
 use crate::adapters::postgres::session::Session;
-use crate::adapters::postgres::{Pool, inspect};
+use crate::adapters::postgres::{Pool, PostgresSource, inspect};
 use crate::app::policy;
 use crate::cli::chain;
 use crate::config::{DatabaseSettings, Settings};
@@ -115,9 +115,10 @@ async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Vec<Li
         Ok(pool) => Arc::new(pool),
         Err(error) => return vec![Line::bad(what, error.to_string(), CONNECTION)],
     };
-    let (count, faults) = match inspect::read(pool, policy(settings)).await {
-        Ok(found) => found,
-        Err(error) => return vec![Line::bad(what, error, READ)],
+    let source = PostgresSource::new(pool, Arc::new(policy(settings)));
+    let (count, faults) = match source.everything().await {
+        Ok(found) => (found.extensions.len(), found.faults),
+        Err(error) => return vec![Line::bad(what, error.to_string(), READ)],
     };
     let mut lines = vec![Line::good(format!("{what}: {count} extensions"))];
     // The daemon works without them: only their callers get 404.

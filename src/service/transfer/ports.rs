@@ -1,4 +1,4 @@
-//! Ports: a database that takes definitions, a folder that holds them.
+//! Ports: a database that takes definitions.
 
 use std::future::Future;
 
@@ -78,38 +78,4 @@ pub trait Transaction: Sized {
 
     /// Ends without a change.
     fn roll_back(self) -> impl Future<Output = ()>;
-}
-
-/// Why no files were written; nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct FolderError(pub String);
-
-/// Why files were not written, or not all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WriteError {
-    /// Nothing was changed.
-    #[error(transparent)]
-    Untouched(#[from] FolderError),
-    /// Some files were replaced or removed already; each is whole.
-    #[error("{0}")]
-    Partly(String),
-}
-
-/// The result for the files.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Files of an earlier export that are gone, by their names.
-    pub removed: Vec<String>,
-    /// Why the files may not outlast a power cut, although all are in their place.
-    pub not_synced: Option<String>,
-}
-
-/// A folder for files with definitions.
-pub trait Folder {
-    /// Writes one file per extension, and removes what an earlier export wrote.
-    fn write(
-        &self,
-        extensions: Vec<Extension>,
-    ) -> impl Future<Output = Result<Written, WriteError>>;
 }
