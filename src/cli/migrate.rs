@@ -29,7 +29,7 @@ const HIDDEN: &str =
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let database = database(settings)?;
     let session = Session::open(&database.listen, &settings.identity.instance_id).await;
-    let unusable = |error| failure(&format!("cannot use the database: {}", chain(&error)));
+    let unusable = |error: String| failure(&format!("cannot use the database: {error}"));
     let mut session = session.map_err(unusable)?;
     let worked = match arguments.get_flag("check") {
         true => check(&session).await,

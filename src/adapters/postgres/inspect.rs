@@ -10,7 +10,7 @@ use super::error::PostgresError;
 use super::limit::within;
 use super::place;
 use super::schema::schema_state;
-use super::session::{Session, SessionError};
+use super::session::Session;
 use crate::config::DatabaseSettings;
 use crate::service::trouble::DatabaseError;
 
@@ -122,8 +122,9 @@ pub async fn clock_difference(client: &Client) -> Result<Duration, DatabaseError
 pub async fn notification(
     settings: &DatabaseSettings,
     instance_id: &str,
-) -> Result<Duration, SessionError> {
-    let address = Address::new(&settings.listen, Purpose::Command, instance_id)?;
+) -> Result<Duration, String> {
+    let address = Address::new(&settings.listen, Purpose::Command, instance_id);
+    let address = address.map_err(|error| error.to_string())?;
     let giver = Session::open(&settings.pool, instance_id).await?;
     let trip = async {
         let (client, mut connection) = address.connect().await?;
@@ -149,5 +150,5 @@ pub async fn notification(
         Ok::<_, PostgresError>(begun.elapsed())
     };
     let taken: Result<_, PostgresError> = within("a notification", ANSWER, trip).await;
-    taken.map_err(|error| error.sorted(&address.target).into())
+    taken.map_err(|error| error.sorted(&address.target).to_string())
 }
