@@ -26,14 +26,14 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Sc
     let store = PostgresSource::new(pool(settings)?, limits);
     let dry_run = arguments.get_flag("dry-run");
     let how = transfer::Import {
-        changed_by: &format!("import:{}", user()),
         overwrite: arguments.get_flag("overwrite"),
         dry_run,
     };
     let files = FixturesSource::new(folder(arguments), policy);
     let files = files.read().await;
     let files = files.map_err(|error| failure(&error.to_string()))?;
-    let imported = transfer::import(&store, files, &how).await;
+    let changed_by = format!("import:{}", user());
+    let imported = transfer::import(store.import(&changed_by), files, &how).await;
     let (report, outcome) = imported.map_err(|error| failure(&error.to_string()))?;
     let done = match outcome {
         Outcome::Refused(_) => Done::Refused,

@@ -1,6 +1,6 @@
 //! Definitions from files to the database: all of them or none.
 //!
-//! [`import`] makes the database match the files, through the port [`Store`].
+//! [`import`] makes the database match the files, through the port [`Transaction`].
 
 mod alike;
 mod compare;
@@ -12,7 +12,7 @@ mod wanted;
 
 pub use compare::{Changed, Comparison};
 pub use import::{Import, Outcome, Refusal, Report, Tally, import};
-pub use ports::{Store, StoreError, Stored, Transaction};
+pub use ports::{StoreError, Stored, Transaction};
 pub use wanted::Wanted;
 
 #[cfg(test)]

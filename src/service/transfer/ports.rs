@@ -1,4 +1,4 @@
-//! Ports: a database that takes definitions.
+//! The port: a transaction of a database that takes definitions.
 
 use std::future::Future;
 
@@ -34,20 +34,9 @@ pub struct Stored {
     pub faults: Vec<Fault>,
 }
 
-/// A database that takes definitions.
-pub trait Store {
-    /// Its transactions.
-    type Transaction: Transaction;
-
-    /// Begins a transaction of `changed_by`, which waits for other writers of definitions and keeps
-    /// them waiting from [`Transaction::lock`] on.
-    fn begin(
-        &self,
-        changed_by: &str,
-    ) -> impl Future<Output = Result<Self::Transaction, StoreError>>;
-}
-
-/// A transaction. Dropped without [`Transaction::commit`], it changes nothing.
+/// A transaction of a database that takes definitions. It waits for other writers of them, and keeps
+/// them waiting from [`Transaction::lock`] on. Dropped without [`Transaction::commit`], it changes
+/// nothing.
 pub trait Transaction: Sized {
     /// JSON texts as the database writes them: two that mean the same to it come out the same.
     fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
