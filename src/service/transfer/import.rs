@@ -62,8 +62,10 @@ pub struct Report {
 /// The result of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Written, in this revision; `None` when there was nothing to write, or in a dry run.
+    /// Written, in this revision; `None` when there was nothing to write.
     Imported(Option<u64>),
+    /// Everything was done but the commit.
+    Tried,
     /// Refused for what was found: nothing was written.
     Refused(Refusal),
 }
@@ -119,7 +121,7 @@ pub async fn import<T: Transaction>(
         }
         None if how.dry_run => {
             transaction.roll_back().await;
-            Outcome::Imported(None)
+            Outcome::Tried
         }
         None => Outcome::Imported(transaction.commit().await?),
     };
