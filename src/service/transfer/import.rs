@@ -83,7 +83,7 @@ pub enum Refusal {
     NotAsWritten(String),
 }
 
-/// Makes the database match `files`, in one transaction, which `begin` begins if the files are sound.
+/// Makes the database match `files`, in one transaction, which `begin` begins if they are sound.
 ///
 /// # Errors
 /// Why the database could not be read or written.

@@ -34,9 +34,9 @@ pub struct Stored {
     pub faults: Vec<Fault>,
 }
 
-/// A transaction of a database that takes definitions. It waits for other writers of them, and keeps
-/// them waiting from [`Transaction::lock`] on. Dropped without [`Transaction::commit`], it changes
-/// nothing.
+/// A transaction of a database that takes definitions. It waits for other writers of them, and
+/// keeps them waiting from [`Transaction::lock`] on. Dropped without [`Transaction::commit`], it
+/// changes nothing.
 pub trait Transaction: Sized {
     /// JSON texts as the database writes them: two that mean the same to it come out the same.
     fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
