@@ -7,11 +7,11 @@ use clap::ArgMatches;
 use super::arguments::folder;
 use super::import::without_limits;
 use super::{Ended, err, failure, harmless, out, pool};
-use crate::adapters::fixtures::ExportFolder;
+use crate::adapters::fixtures::{WriteError, export};
 use crate::adapters::postgres::PostgresSource;
 use crate::app;
 use crate::config::Settings;
-use crate::service::transfer::{self, ExportError, WriteError};
+use crate::domain::quarantine::Fault;
 
 /// The most names of files that are printed.
 const MAX_NAMED: usize = 10;
@@ -20,10 +20,21 @@ const MAX_NAMED: usize = 10;
 pub(super) async fn run(settings: &Settings, arguments: &ArgMatches) -> Ended {
     let policy = without_limits(app::policy(settings));
     let database = PostgresSource::new(pool(settings)?, Arc::new(policy));
-    let path = folder(arguments);
-    let folder = ExportFolder::new(path.clone(), arguments.get_flag("force"));
-    let exported = transfer::export(&database, &folder).await;
-    let (count, written) = exported.map_err(|error| failure(&reason(&error)))?;
+    let nothing = |why: String| failure(&format!("{why}; nothing was exported"));
+    let read = database.everything().await;
+    let mut read = read.map_err(|error| nothing(error.to_string()))?;
+    if !read.faults.is_empty() {
+        return Err(nothing(quarantined(&read.faults)));
+    }
+    read.extensions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+    let (path, count) = (folder(arguments), read.extensions.len());
+    let exporting = export(path.clone(), arguments.get_flag("force"), read.extensions);
+    let written = exporting.await.map_err(|error| match error {
+        WriteError::Untouched(_) => nothing(error.to_string()),
+        WriteError::Partly(_) => failure(&format!(
+            "{error}; some files are replaced or removed already: export again with --force"
+        )),
+    })?;
     let done = format!("exported {count} extensions to {}", path.display());
     out(&harmless(&done));
     if !written.removed.is_empty() {
@@ -45,21 +56,14 @@ fn removed(names: &[String]) -> String {
     format!("removed {count} files of an earlier export: {named}")
 }
 
-fn reason(error: &ExportError) -> String {
-    match error {
-        ExportError::Folder(WriteError::Partly(_)) => format!(
-            "{error}; some files are replaced or removed already: export again with --force"
-        ),
-        ExportError::Quarantined(faults) => {
-            let faults = faults.iter();
-            let faults: String = faults
-                .map(|fault| format!("{}: {}\n", fault.origin, fault.reason))
-                .collect();
-            format!(
-                "{faults}{error}: an export would lose them; fix or delete them first; nothing was \
-                 exported"
-            )
-        }
-        _ => format!("{error}; nothing was exported"),
-    }
+/// No file can express these rows: an export without them would lose them.
+fn quarantined(faults: &[Fault]) -> String {
+    let lines = faults.iter();
+    let lines: String = lines
+        .map(|fault| format!("{}: {}\n", fault.origin, fault.reason))
+        .collect();
+    let count = faults.len();
+    format!(
+        "{lines}{count} rows are in quarantine: an export would lose them; fix or delete them first"
+    )
 }

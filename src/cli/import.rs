@@ -5,7 +5,7 @@ use std::sync::Arc;
 use clap::ArgMatches;
 
 use super::arguments::folder;
-use super::import_report::{self, Done};
+use super::import_report;
 use super::screen::Screen;
 use super::{Ended, failure, out, pool};
 use crate::adapters::fixtures::FixturesSource;
@@ -24,31 +24,26 @@ pub(super) async fn run(settings: &Settings, arguments: &ArgMatches, screen: &Sc
     let policy = app::policy(settings);
     let limits = Arc::new(without_limits(policy.clone()));
     let store = PostgresSource::new(pool(settings)?, limits);
-    let dry_run = arguments.get_flag("dry-run");
     let how = transfer::Import {
-        changed_by: &format!("import:{}", user()),
         overwrite: arguments.get_flag("overwrite"),
-        dry_run,
+        dry_run: arguments.get_flag("dry-run"),
     };
     let files = FixturesSource::new(folder(arguments), policy);
     let files = files.read().await;
     let files = files.map_err(|error| failure(&error.to_string()))?;
-    let imported = transfer::import(&store, files, &how).await;
+    let changed_by = format!("import:{}", user());
+    let imported = transfer::import(store.import(&changed_by), files, &how).await;
     let (report, outcome) = imported.map_err(|error| failure(&error.to_string()))?;
-    let done = match outcome {
-        Outcome::Refused(_) => Done::Refused,
-        Outcome::Imported(_) if dry_run => Done::Tried,
-        Outcome::Imported(_) => Done::Written,
-    };
     if !matches!(outcome, Outcome::Refused(Refusal::Faults(_))) {
-        out(&import_report::tables(&report, done, screen));
+        out(&import_report::tables(&report, &outcome, screen));
     }
+    let result = import_report::result(&report, &outcome);
     match outcome {
-        Outcome::Imported(revision) => {
-            out(&import_report::success(&report, revision, done));
+        Outcome::Refused(_) => Err(failure(&result)),
+        Outcome::Tried | Outcome::Imported(_) => {
+            out(&result);
             Ok(())
         }
-        Outcome::Refused(refusal) => Err(failure(&import_report::refusal(&refusal))),
     }
 }
 

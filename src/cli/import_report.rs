@@ -3,7 +3,7 @@
 use super::screen::Screen;
 use super::table::{Column, NONE, draw};
 use crate::domain::quote::quoted_within;
-use crate::service::transfer::{Refusal, Report, Tally};
+use crate::service::transfer::{Outcome, Refusal, Report, Tally};
 
 /// The longest value shown, in bytes.
 const MAX_VALUE: usize = 48;
@@ -17,23 +17,12 @@ const MAX_OF_ONE: usize = 20;
 /// named, each in one line.
 const MAX_SHOWN: usize = 200;
 
-/// The result for what was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Done {
-    /// Nothing.
-    Refused,
-    /// All but the commit.
-    Tried,
-    /// All.
-    Written,
-}
-
 /// A line per action, and a line per difference.
-pub(super) fn tables(report: &Report, done: Done, screen: &Screen) -> String {
-    let (absent, different) = match done {
-        Done::Refused => ("absent", "different"),
-        Done::Tried => ("to be created", "to be replaced"),
-        Done::Written => ("created", "replaced"),
+pub(super) fn tables(report: &Report, outcome: &Outcome, screen: &Screen) -> String {
+    let (absent, different) = match outcome {
+        Outcome::Refused(_) => ("absent", "different"),
+        Outcome::Tried => ("to be created", "to be replaced"),
+        Outcome::Imported(_) => ("created", "replaced"),
     };
     let tallies = [report.absent, report.identical, report.different];
     let counts = |name, of: fn(&Tally) -> usize, others: String| {
@@ -112,38 +101,34 @@ fn printable(value: &str, start: usize, max: usize) -> String {
     format!("{cut}{}", quoted_within(&rest, max))
 }
 
-/// What was done.
-pub(super) fn success(report: &Report, revision: Option<u64>, done: Done) -> String {
+/// What was done, or why nothing was.
+pub(super) fn result(report: &Report, outcome: &Outcome) -> String {
     let written = report.absent.extensions + report.different.extensions;
     let untouched = match report.others {
         0 => String::new(),
         others => format!("; {others} others in the database stay as they are"),
     };
-    match revision {
-        _ if done == Done::Tried => format!(
+    match outcome {
+        Outcome::Tried => format!(
             "dry run: {written} extensions were written, verified and rolled back{untouched}"
         ),
-        Some(revision) => {
+        Outcome::Imported(Some(revision)) => {
             format!("imported and verified {written} extensions in revision {revision}{untouched}")
         }
-        None => format!("nothing to import: the database matches the files{untouched}"),
-    }
-}
-
-/// Why nothing was done.
-pub(super) fn refusal(refusal: &Refusal) -> String {
-    match refusal {
-        Refusal::Faults(faults) => {
+        Outcome::Imported(None) => {
+            format!("nothing to import: the database matches the files{untouched}")
+        }
+        Outcome::Refused(Refusal::Faults(faults)) => {
             let (count, faults) = (faults.len(), faults.join("\n"));
             format!("{faults}\nthe files have {count} faults; nothing was written")
         }
-        Refusal::Different => "extensions differ; nothing was written: --overwrite replaces them \
-                               with their versions and instances"
+        Outcome::Refused(Refusal::Different) => "extensions differ; nothing was written: \
+            --overwrite replaces them with their versions and instances"
             .to_owned(),
-        Refusal::SubjectsTaken(taken) => {
+        Outcome::Refused(Refusal::SubjectsTaken(taken)) => {
             format!("{}\nnothing was written", taken.join("\n"))
         }
-        Refusal::NotAsWritten(what) => {
+        Outcome::Refused(Refusal::NotAsWritten(what)) => {
             format!("verification failed: {what}; nothing was written")
         }
     }
@@ -154,6 +139,8 @@ mod tests {
     use super::*;
     use crate::domain::ids::ExtensionId;
     use crate::domain::record::Difference;
+
+    const REFUSED: Outcome = Outcome::Refused(Refusal::Different);
 
     fn tally(extensions: usize) -> Tally {
         Tally {
@@ -181,7 +168,7 @@ mod tests {
             differences: vec![(ExtensionId::parse("pii_guard").unwrap(), found)],
             others: 4,
         };
-        let text = tables(&report, Done::Refused, &Screen::plain());
+        let text = tables(&report, &REFUSED, &Screen::plain());
         let lines: Vec<_> = text.lines().collect();
         assert_eq!(
             lines,
@@ -204,14 +191,14 @@ mod tests {
                 ),
             ]
         );
-        let tried = tables(&report, Done::Tried, &Screen::plain());
+        let tried = tables(&report, &Outcome::Tried, &Screen::plain());
         assert!(tried.contains("to be created") && tried.contains("to be replaced"));
-        let written = tables(&report, Done::Written, &Screen::plain());
+        let written = tables(&report, &Outcome::Imported(None), &Screen::plain());
         assert!(written.contains("\ncreated ") && written.contains("\nreplaced "));
     }
 
     fn named(report: &Report) -> Vec<String> {
-        let text = tables(report, Done::Refused, &Screen::plain());
+        let text = tables(report, &REFUSED, &Screen::plain());
         let lines = text.lines().skip_while(|line| !line.starts_with("id "));
         let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         lines.skip(1).map(words).collect()

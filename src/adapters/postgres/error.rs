@@ -8,6 +8,7 @@ use deadpool_postgres::PoolError;
 use rustls::CertificateError;
 use thiserror::Error;
 
+use super::schema::{SchemaState, SchemaVersion};
 use crate::domain::quote::{quoted, quoted_within};
 
 /// The most bytes of a server's message: a trigger's may be of any length.
@@ -46,16 +47,11 @@ pub enum PostgresError {
     #[error("no connection: {0}")]
     Pool(String),
     /// Migrations are missing.
-    #[error("the database schema is behind (has {have}, needs {need})")]
-    SchemaBehind {
-        /// The last migration applied.
-        have: i32,
-        /// The last migration known.
-        need: i32,
-    },
+    #[error("the database schema is behind (has {}, needs {})", .0.have, .0.need)]
+    SchemaBehind(SchemaState),
     /// There are no migrations for it; its last one.
     #[error("the database schema (version {0}) was made by a version that was never released")]
-    Unreleased(i32),
+    Unreleased(SchemaVersion),
     /// Texts would not arrive as they were written.
     #[error("the database's encoding is {0}; the registry needs UTF8")]
     Encoding(String),

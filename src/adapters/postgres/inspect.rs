@@ -1,7 +1,6 @@
 //! What `check` looks at in a database that lets us in: one line for each thing that is wrong.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio_postgres::{AsyncMessage, Client};
@@ -10,14 +9,9 @@ use super::address::{Address, Purpose};
 use super::error::PostgresError;
 use super::limit::within;
 use super::place;
-use super::pool::Pool;
 use super::schema::schema_state;
-use super::session::{Session, SessionError};
-use super::source::PostgresSource;
+use super::session::Session;
 use crate::config::DatabaseSettings;
-use crate::domain::policy::Policy;
-use crate::domain::quarantine::Fault;
-use crate::service::source::{Database, Read, Want};
 use crate::service::trouble::DatabaseError;
 
 /// Every table and view that the daemon reads, be it only to change what is there.
@@ -120,19 +114,6 @@ pub async fn clock_difference(client: &Client) -> Result<Duration, DatabaseError
     Ok(ahead.unwrap_or_else(|behind| behind.duration()))
 }
 
-/// Reads all definitions as the daemon does: how many serve, and the faults of those that do not.
-///
-/// # Errors
-/// Why it could not.
-pub async fn read(pool: Arc<Pool>, policy: Policy) -> Result<(usize, Vec<Fault>), String> {
-    let source = PostgresSource::new(pool, Arc::new(policy));
-    match source.read(&Want::default()).await {
-        Ok(Read::Everything(all)) => Ok((all.extensions.len(), all.faults)),
-        Ok(_) => Ok((0, Vec::new())),
-        Err(error) => Err(error.to_string()),
-    }
-}
-
 /// How long a notification takes from the one address to the other. Behind a transaction pooler none
 /// arrives: the daemon would find changes at its next safety sync only.
 ///
@@ -141,8 +122,9 @@ pub async fn read(pool: Arc<Pool>, policy: Policy) -> Result<(usize, Vec<Fault>)
 pub async fn notification(
     settings: &DatabaseSettings,
     instance_id: &str,
-) -> Result<Duration, SessionError> {
-    let address = Address::new(&settings.listen, Purpose::Command, instance_id)?;
+) -> Result<Duration, String> {
+    let address = Address::new(&settings.listen, Purpose::Command, instance_id);
+    let address = address.map_err(|error| error.to_string())?;
     let giver = Session::open(&settings.pool, instance_id).await?;
     let trip = async {
         let (client, mut connection) = address.connect().await?;
@@ -168,5 +150,5 @@ pub async fn notification(
         Ok::<_, PostgresError>(begun.elapsed())
     };
     let taken: Result<_, PostgresError> = within("a notification", ANSWER, trip).await;
-    taken.map_err(|error| error.sorted(&address.target).into())
+    taken.map_err(|error| error.sorted(&address.target).to_string())
 }

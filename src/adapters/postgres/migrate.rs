@@ -48,9 +48,6 @@ pub enum MigrateError {
     /// Another starter holds the lock.
     #[error("another migration of this database is running and did not finish within {}", humantime::format_duration(*.0))]
     Locked(Duration),
-    /// The seed needs the schema first.
-    #[error("{0}: run `beamline-registry migrate`")]
-    Behind(SchemaState),
     /// A database of the old system holds what cannot be carried over. Nothing was changed.
     #[error("nothing was changed, because this cannot be carried over:\n  {}\nchange it, then migrate again", .0.join("\n  "))]
     Obstacles(Vec<String>),
@@ -65,7 +62,8 @@ pub enum MigrateError {
     /// Postgres refused or became unreachable.
     #[error("the database did not answer as expected")]
     Database(#[from] tokio_postgres::Error),
-    /// This is not a database to make tables in, or they are somewhere else in it.
+    /// This is not a database to make tables in, or they are somewhere else in it, or what needs them
+    /// came first.
     #[error(transparent)]
     Unusable(#[from] DatabaseError),
 }
@@ -133,11 +131,10 @@ async fn locked(
     client.batch_execute("SET statement_timeout = 0").await?;
     let mut patience = Patience::begin(client, wait, tell).await?;
     let mut done = Migrated::default();
-    match schema_state(client).await? {
+    let SchemaState { have, need } = schema_state(client).await?;
+    if have > need {
         // refinery takes migrations that it has no file of for an error.
-        SchemaState::Ahead { .. } => return Ok(done),
-        SchemaState::Unreleased { have } => return Err(PostgresError::Unreleased(have).into()),
-        SchemaState::Behind { .. } | SchemaState::Current => {}
+        return Ok(done);
     }
     let rights = functions::rights(client).await?;
     while let Err(error) = apply(client, &rights, &mut done).await {
@@ -204,7 +201,7 @@ async fn lock(client: &mut Client, wait: Duration) -> Result<(), MigrateError> {
 /// Adds the six seed extensions and answers how many were missing; existing ones stay as they are.
 ///
 /// # Errors
-/// [`MigrateError::Behind`] before [`migrate`].
+/// [`MigrateError::Unusable`] before [`migrate`].
 pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
     needs_schema(client).await?;
     Ok(client.execute(SEED, &[]).await?)
@@ -215,7 +212,7 @@ pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
 /// with the last revision on record: a second entry of one revision could be taken for the first.
 ///
 /// # Errors
-/// [`MigrateError::Behind`] before [`migrate`].
+/// [`MigrateError::Unusable`] before [`migrate`].
 pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
     needs_schema(client).await?;
     // last_xid is forgotten because transaction numbers start again in another cluster.
@@ -239,7 +236,7 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
 /// Deletes some audit entries older than `age` whose events are published; 0 when none is left.
 ///
 /// # Errors
-/// [`MigrateError::Behind`] before [`migrate`].
+/// [`MigrateError::Unusable`] before [`migrate`].
 pub async fn prune_audit(client: &Client, age: Duration) -> Result<u64, MigrateError> {
     needs_schema(client).await?;
     let seconds = i64::try_from(age.min(CENTURY).as_secs()).unwrap_or(i64::MAX);
@@ -249,8 +246,5 @@ pub async fn prune_audit(client: &Client, age: Duration) -> Result<u64, MigrateE
 }
 
 async fn needs_schema(client: &Client) -> Result<(), MigrateError> {
-    match schema_state(client).await? {
-        state if state.is_usable() => Ok(()),
-        state => Err(MigrateError::Behind(state)),
-    }
+    Ok(schema_state(client).await?.usable()?)
 }

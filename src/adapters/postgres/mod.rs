@@ -44,3 +44,4 @@ pub use health::PostgresHealth;
 pub use listener::{Listener, Reports};
 pub use pool::Pool;
 pub use source::PostgresSource;
+pub use transfer::PostgresTransaction;

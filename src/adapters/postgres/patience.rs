@@ -50,11 +50,28 @@ impl<T: FnMut(&[String])> Patience<T> {
         })
     }
 
+    /// What `work` returns, tried again as long as it fails for want of a lock.
+    ///
+    /// # Errors
+    /// Its own, if it is about something else; [`MigrateError::Held`] when the wait is over.
+    pub async fn of<D>(
+        &mut self,
+        client: &Client,
+        work: impl AsyncFn() -> Result<D, MigrateError>,
+    ) -> Result<D, MigrateError> {
+        loop {
+            match work().await {
+                Ok(done) => return Ok(done),
+                Err(error) => self.after(client, error).await?,
+            }
+        }
+    }
+
     /// Pauses after something that changed nothing for want of a lock, to be tried again.
     ///
     /// # Errors
     /// `error`, if it is about something else; [`MigrateError::Held`] when the wait is over.
-    pub async fn after(
+    pub(super) async fn after(
         &mut self,
         client: &Client,
         error: MigrateError,

@@ -5,6 +5,8 @@
 //! migrations only add. Its queries are unnamed, as all of the daemon's: a transaction pooler would
 //! lose named ones.
 
+use std::cmp::Ordering;
+
 use tokio_postgres::GenericClient;
 
 use super::error::PostgresError;
@@ -15,71 +17,44 @@ pub type SchemaVersion = i32;
 
 /// The database's schema beside the one this binary needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchemaState {
-    /// Migrations are missing; `have` is 0 in a database without any.
-    Behind {
-        /// The last migration applied.
-        have: SchemaVersion,
-        /// The last migration this binary knows.
-        need: SchemaVersion,
-    },
-    /// The schema this binary was built for.
-    Current,
-    /// A newer binary has migrated the database.
-    Ahead {
-        /// The last migration applied.
-        have: SchemaVersion,
-        /// The last migration this binary knows.
-        need: SchemaVersion,
-    },
-    /// A version made it that was never released, and that none can upgrade.
-    Unreleased {
-        /// The last migration applied.
-        have: SchemaVersion,
-    },
+pub struct SchemaState {
+    /// The last migration applied; 0 in a database without any. A newer binary may have applied it.
+    pub have: SchemaVersion,
+    /// The last migration this binary knows.
+    pub need: SchemaVersion,
 }
 
 impl SchemaState {
-    fn of(have: SchemaVersion, need: SchemaVersion) -> Self {
-        match have.cmp(&need) {
-            std::cmp::Ordering::Less => Self::Behind { have, need },
-            std::cmp::Ordering::Equal => Self::Current,
-            std::cmp::Ordering::Greater => Self::Ahead { have, need },
-        }
+    /// Whether it is the schema this binary was built for.
+    pub fn is_current(self) -> bool {
+        self.have == self.need
     }
 
     /// Whether this binary can serve from such a database.
     pub fn is_usable(self) -> bool {
-        matches!(self, Self::Current | Self::Ahead { .. })
+        self.have >= self.need
     }
 
     /// The same as an error.
     pub(super) fn usable(self) -> Result<(), PostgresError> {
-        match self {
-            Self::Current | Self::Ahead { .. } => Ok(()),
-            Self::Behind { have, need } => Err(PostgresError::SchemaBehind { have, need }),
-            Self::Unreleased { have } => Err(PostgresError::Unreleased(have)),
+        match self.is_usable() {
+            true => Ok(()),
+            false => Err(PostgresError::SchemaBehind(self)),
         }
     }
 }
 
 impl std::fmt::Display for SchemaState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Behind { have: 0, need } => {
-                write!(f, "no schema yet, version {need} is needed")
-            }
-            Self::Behind { have, need } => {
-                write!(f, "schema is at version {have}, version {need} is needed")
-            }
-            Self::Current => f.write_str("schema is up to date"),
-            Self::Ahead { have, need } => {
-                write!(
-                    f,
-                    "schema is at version {have}, ahead of this binary's {need}"
-                )
-            }
-            Self::Unreleased { have } => PostgresError::Unreleased(*have).fmt(f),
+        let Self { have, need } = self;
+        match have.cmp(need) {
+            Ordering::Less if *have == 0 => write!(f, "no schema yet, version {need} is needed"),
+            Ordering::Less => write!(f, "schema is at version {have}, version {need} is needed"),
+            Ordering::Equal => f.write_str("schema is up to date"),
+            Ordering::Greater => write!(
+                f,
+                "schema is at version {have}, ahead of this binary's {need}"
+            ),
         }
     }
 }
@@ -89,11 +64,12 @@ impl std::fmt::Display for SchemaState {
 ///
 /// # Errors
 /// What Postgres answers; a role that may not read `refinery_schema_history` gets its refusal. A
-/// database that is not UTF8, or whose tables are somewhere else.
+/// database that is not UTF8, whose tables are somewhere else, or that a version made that was never
+/// released: none can upgrade it.
 pub async fn schema_state(client: &impl GenericClient) -> Result<SchemaState, PostgresError> {
     let need = super::migrate::newest();
     if !place::find(client).await?.has_history {
-        return Ok(SchemaState::of(0, need));
+        return Ok(SchemaState { have: 0, need });
     }
     let row = client
         .query_typed_one(
@@ -105,9 +81,9 @@ pub async fn schema_state(client: &impl GenericClient) -> Result<SchemaState, Po
         .await?;
     let have = row.try_get(0)?;
     if row.try_get(1)? {
-        return Ok(SchemaState::Unreleased { have });
+        return Err(PostgresError::Unreleased(have));
     }
-    Ok(SchemaState::of(have, need))
+    Ok(SchemaState { have, need })
 }
 
 #[cfg(test)]
@@ -116,9 +92,8 @@ mod tests {
 
     #[test]
     fn only_a_schema_that_is_behind_cannot_be_served() {
-        assert!(!SchemaState::of(0, 7).is_usable());
-        assert!(!SchemaState::of(6, 7).is_usable());
-        assert!(SchemaState::of(7, 7).is_usable());
-        assert!(SchemaState::of(8, 7).is_usable());
+        for (have, usable) in [(0, false), (6, false), (7, true), (8, true)] {
+            assert_eq!(SchemaState { have, need: 7 }.is_usable(), usable, "{have}");
+        }
     }
 }

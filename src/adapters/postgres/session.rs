@@ -2,31 +2,18 @@
 
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Error as DriverError};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::address::{Address, Purpose};
-use super::error::{PostgresError, SetupError, describe};
+use super::error::{PostgresError, describe};
 use super::limit::within;
 use super::settings;
 use crate::config::Endpoint;
-use crate::service::trouble::DatabaseError;
 
 /// For the settings of a new connection.
 const SETTINGS: Duration = Duration::from_secs(15);
-
-/// Why there is no connection.
-#[derive(Debug, Error)]
-pub enum SessionError {
-    /// The settings cannot work.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// The server cannot be reached or refuses.
-    #[error(transparent)]
-    Connect(#[from] DatabaseError),
-}
 
 /// Tries at the settings while the server's own limit for a statement cuts them short.
 const TRIES: usize = 3;
@@ -77,11 +64,12 @@ impl Session {
     /// Connects once.
     ///
     /// # Errors
-    /// See [`SessionError`].
-    pub async fn open(endpoint: &Endpoint, instance_id: &str) -> Result<Self, SessionError> {
-        let address = Address::new(endpoint, Purpose::Command, instance_id)?;
+    /// In words: the settings cannot work, or the server cannot be reached or refuses.
+    pub async fn open(endpoint: &Endpoint, instance_id: &str) -> Result<Self, String> {
+        let address = Address::new(endpoint, Purpose::Command, instance_id);
+        let address = address.map_err(|error| error.to_string())?;
         let session = Self::connect(&address, Purpose::Command).await;
-        Ok(session.map_err(|error| error.sorted(&address.target))?)
+        session.map_err(|error| error.sorted(&address.target).to_string())
     }
 
     /// The same over an address that is known.

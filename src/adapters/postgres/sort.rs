@@ -27,7 +27,7 @@ impl PostgresError {
             }
             Self::Driver(error) | Self::Connect(error) => of_driver(error),
             Self::Late { .. } | Self::Pool(_) => Trouble::Unreachable,
-            Self::SchemaBehind { .. } => Trouble::Schema,
+            Self::SchemaBehind(_) => Trouble::Schema,
             Self::Unreleased(_) => Trouble::Unreleased,
             Self::Encoding(_) => Trouble::Encoding,
             Self::TooOld { .. } => Trouble::TooOld,
@@ -164,6 +164,7 @@ fn of_answer(code: &str, routine: Option<&str>) -> Trouble {
 mod tests {
     use std::time::Duration;
 
+    use super::super::schema::SchemaState;
     use super::*;
 
     #[test]
@@ -249,7 +250,7 @@ mod tests {
                 .contains("permission denied for schema `public`"),
             "{denied}"
         );
-        let behind = PostgresError::SchemaBehind { have: 3, need: 7 };
+        let behind = PostgresError::SchemaBehind(SchemaState { have: 3, need: 7 });
         assert_eq!(
             behind.sorted("a:1/b").to_string(),
             "a:1/b: the database schema is behind (has 3, needs 7): run `beamline-registry migrate`"

@@ -10,6 +10,7 @@ use super::limit::within;
 use super::pool::Pool;
 use super::snapshot;
 use crate::domain::policy::Policy;
+use crate::domain::reconcile::Everything;
 use crate::service::source::{Database, Read, SourceError, Want};
 
 /// For a connection that answers.
@@ -50,6 +51,15 @@ impl Database for PostgresSource {
 }
 
 impl PostgresSource {
+    /// All definitions, whatever has changed.
+    ///
+    /// # Errors
+    /// As [`Database::read`].
+    pub async fn everything(&self) -> Result<Everything, SourceError> {
+        let work = || async |client: &Object| snapshot::everything(client, &self.policy).await;
+        self.run("a read", work).await
+    }
+
     async fn run<T, W: AsyncFnOnce(&Object) -> Result<T, PostgresError>>(
         &self,
         what: &'static str,

@@ -59,11 +59,12 @@ pub struct PostgresTransaction {
     policy: Arc<Policy>,
 }
 
-/// What an import writes to.
-impl transfer::Store for PostgresSource {
-    type Transaction = PostgresTransaction;
-
-    async fn begin(&self, changed_by: &str) -> Result<PostgresTransaction, StoreError> {
+impl PostgresSource {
+    /// Begins the transaction of an import, by `changed_by` in the audit.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn import(&self, changed_by: &str) -> Result<PostgresTransaction, StoreError> {
         let beginning = async {
             let connection = self.pool.get_whole().await?;
             // The database account identifies the importer.

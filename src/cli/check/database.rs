@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use super::line::{Advice, Line};
 use crate::adapters::postgres::session::Session;
-use crate::adapters::postgres::{Pool, inspect};
+use crate::adapters::postgres::{Pool, PostgresSource, inspect};
 use crate::app::policy;
-use crate::cli::chain;
 use crate::config::{DatabaseSettings, Settings};
 use crate::service::trouble::Trouble;
 
@@ -50,12 +49,12 @@ pub(super) async fn lines(settings: &Settings, database: &DatabaseSettings) -> V
     let what = "connects for queries";
     let mut lines = match Session::open(&database.pool, instance_id).await {
         Ok(session) => looked_at(what, &session).await,
-        Err(error) => vec![Line::bad(what, chain(&error), CONNECTION)],
+        Err(error) => vec![Line::bad(what, error, CONNECTION)],
     };
     let what = "connects for LISTEN";
     lines.push(match Session::open(&database.listen, instance_id).await {
         Ok(_) => Line::good(what),
-        Err(error) => Line::bad(what, chain(&error), CONNECTION),
+        Err(error) => Line::bad(what, error, CONNECTION),
     });
     if lines.iter().all(Line::is_good) {
         lines.extend(definitions(settings, database).await);
@@ -115,9 +114,10 @@ async fn definitions(settings: &Settings, database: &DatabaseSettings) -> Vec<Li
         Ok(pool) => Arc::new(pool),
         Err(error) => return vec![Line::bad(what, error.to_string(), CONNECTION)],
     };
-    let (count, faults) = match inspect::read(pool, policy(settings)).await {
-        Ok(found) => found,
-        Err(error) => return vec![Line::bad(what, error, READ)],
+    let source = PostgresSource::new(pool, Arc::new(policy(settings)));
+    let (count, faults) = match source.everything().await {
+        Ok(found) => (found.extensions.len(), found.faults),
+        Err(error) => return vec![Line::bad(what, error.to_string(), READ)],
     };
     let mut lines = vec![Line::good(format!("{what}: {count} extensions"))];
     // The daemon works without them: only their callers get 404.
@@ -136,6 +136,6 @@ async fn notifications(settings: &Settings, database: &DatabaseSettings) -> Line
     let what = "hears notifications";
     match inspect::notification(database, &settings.identity.instance_id).await {
         Ok(took) => Line::good(format!("{what} in {:.1} ms", took.as_secs_f64() * 1e3)),
-        Err(error) => Line::bad(what, chain(&error), LISTEN),
+        Err(error) => Line::bad(what, error, LISTEN),
     }
 }

@@ -46,15 +46,7 @@ struct Pending {
 /// ends, as it may by a panic over a header block that it cannot read.
 pub(super) async fn show(settings: &Settings, screen: Screen) {
     let mut reported = String::new();
-    loop {
-        let ended = match Tap::open(settings, screen).await {
-            Ok(tap) => {
-                reported.clear();
-                tap.run().await
-            }
-            Err(error) => Some(error),
-        };
-        let Some(error) = ended else { return };
+    while let Err(error) = follow(settings, screen, &mut reported).await {
         let reason = format!("requests are not shown: {error}");
         if reason != reported {
             err(&clean(&reason));
@@ -67,83 +59,72 @@ pub(super) async fn show(settings: &Settings, screen: Screen) {
     }
 }
 
-/// Sees what goes by.
-struct Tap {
-    messages: BoxStream<'static, Result<Reply, (String, AskError)>>,
-    exchanges: Exchanges,
+/// Prints requests, calls and answers until nobody reads, or nothing may be listened to. What was
+/// `reported` before is over once they are.
+///
+/// # Errors
+/// No server takes us, or the connection is closed.
+async fn follow(
+    settings: &Settings,
     screen: Screen,
-    /// Keeps the connection.
-    _asker: Asker,
+    reported: &mut String,
+) -> Result<(), AskError> {
+    let asker = Asker::connect(&settings.nats, "beamline-registry/dev", PATIENCE).await?;
+    let subjects = &settings.subjects;
+    let prefix = subjects.prefix.as_str().to_owned();
+    let ping = To::Local(&settings.identity.instance_id).subject(&prefix, Verb::Ping);
+    wait_for(&asker, &ping).await?;
+    let mut wanted = vec![format!("{prefix}.>")];
+    let allowed = subjects.allowed.iter();
+    wanted.extend(allowed.map(|pattern| pattern.as_str().to_owned()));
+    // One that ends within a token cannot be subscribed to.
+    let replies = subjects.reply_prefixes.iter();
+    let replies = replies.filter(|prefix| prefix.ends_with('.'));
+    wanted.extend(replies.map(|prefix| format!("{prefix}>")));
+    let mut all = Vec::new();
+    for subject in wanted {
+        let replies = asker.subscribe(subject.clone()).await?;
+        all.push(passing(subject, replies));
+    }
+    reported.clear();
+    let mut exchanges = Exchanges {
+        prefix,
+        ..Exchanges::default()
+    };
+    let mut messages = stream::select_all(all);
+    while let Some(passed) = messages.next().await {
+        let message = match passed {
+            Ok(message) => message,
+            Err((_, AskError::Closed)) => return Err(AskError::Closed),
+            Err((subject, error)) => {
+                let why = format!("messages at `{subject}` are not shown: {error}");
+                err(&clean(&why));
+                continue;
+            }
+        };
+        let show = |asked: &Pending, answer: &Reply| screen.line(&answered(asked, answer, &screen));
+        if let Err(error) = exchanges.take(message, show) {
+            err(&format!("requests are not shown any more: {error}"));
+            break;
+        }
+    }
+    Ok(())
 }
 
-impl Tap {
-    /// Listens to requests, calls and answers, once the registry does: a request that only we hear
-    /// would have no answer, instead of "no responders".
-    ///
-    /// # Errors
-    /// No server takes us.
-    async fn open(settings: &Settings, screen: Screen) -> Result<Self, AskError> {
-        let asker = Asker::connect(&settings.nats, "beamline-registry/dev", PATIENCE).await?;
-        let subjects = &settings.subjects;
-        let prefix = subjects.prefix.as_str().to_owned();
-        let ping = To::Local(&settings.identity.instance_id).subject(&prefix, Verb::Ping);
-        loop {
-            let sent = asker.ask(ping.clone(), HeaderMap::new(), Bytes::new(), PATIENCE);
-            let pong = match sent.await {
-                Ok(mut replies) => replies.next(PATIENCE).await,
-                Err(error) => Err(error),
-            };
-            match pong {
-                Ok(_) => break,
-                Err(AskError::NoResponders | AskError::Silent(_)) => sleep(PAUSE).await,
-                Err(error) => return Err(error),
-            }
+/// Waits until the registry listens: a request that only we hear would have no answer, instead of
+/// "no responders".
+async fn wait_for(asker: &Asker, ping: &str) -> Result<(), AskError> {
+    loop {
+        let sent = asker.ask(ping.to_owned(), HeaderMap::new(), Bytes::new(), PATIENCE);
+        let pong = match sent.await {
+            Ok(mut replies) => replies.next(PATIENCE).await,
+            Err(error) => Err(error),
+        };
+        match pong {
+            Ok(_) => return Ok(()),
+            Err(AskError::NoResponders | AskError::Silent(_)) => sleep(PAUSE).await,
+            Err(error) => return Err(error),
         }
-        let mut wanted = vec![format!("{prefix}.>")];
-        let allowed = subjects.allowed.iter();
-        wanted.extend(allowed.map(|pattern| pattern.as_str().to_owned()));
-        // One that ends within a token cannot be subscribed to.
-        let replies = subjects.reply_prefixes.iter();
-        let replies = replies.filter(|prefix| prefix.ends_with('.'));
-        wanted.extend(replies.map(|prefix| format!("{prefix}>")));
-        let mut all = Vec::new();
-        for subject in wanted {
-            let replies = asker.subscribe(subject.clone()).await?;
-            all.push(passing(subject, replies));
-        }
-        Ok(Self {
-            messages: stream::select_all(all).boxed(),
-            exchanges: Exchanges {
-                prefix,
-                ..Exchanges::default()
-            },
-            screen,
-            _asker: asker,
-        })
-    }
-
-    /// Prints until the connection is closed, which it answers, or nobody reads, or nothing may be
-    /// listened to.
-    async fn run(mut self) -> Option<AskError> {
-        while let Some(passed) = self.messages.next().await {
-            let message = match passed {
-                Ok(message) => message,
-                Err((_, AskError::Closed)) => return Some(AskError::Closed),
-                Err((subject, error)) => {
-                    let why = format!("messages at `{subject}` are not shown: {error}");
-                    err(&clean(&why));
-                    continue;
-                }
-            };
-            let screen = &self.screen;
-            let show =
-                |asked: &Pending, answer: &Reply| screen.line(&answered(asked, answer, screen));
-            if let Err(error) = self.exchanges.take(message, show) {
-                err(&format!("requests are not shown any more: {error}"));
-                return None;
-            }
-        }
-        None
     }
 }
 

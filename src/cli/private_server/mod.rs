@@ -23,10 +23,11 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct PrivateServer {
     /// Where clients connect.
     pub(super) url: String,
+    /// Before its folder: it is dropped, and so killed, first.
+    process: Child,
     /// Its folder, for whatever else should be gone afterwards. Its name cannot be guessed or
     /// prepared, and no other user may look into it.
     pub(super) folder: TempDir,
-    process: Child,
 }
 
 impl PrivateServer {
@@ -55,8 +56,8 @@ impl PrivateServer {
         })?;
         let mut server = Self {
             url: String::new(),
-            folder,
             process,
+            folder,
         };
         let deadline = Instant::now() + PATIENCE;
         while server.url.is_empty() {
@@ -83,12 +84,6 @@ impl PrivateServer {
         let text = fs::read(self.folder.path().join(file)).ok()?;
         let ports: serde_json::Value = serde_json::from_slice(&text).ok()?;
         Some(ports.pointer("/nats/0")?.as_str()?.to_owned())
-    }
-}
-
-impl Drop for PrivateServer {
-    fn drop(&mut self) {
-        drop(self.process.start_kill());
     }
 }
 

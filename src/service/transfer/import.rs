@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::alike::write_alike;
 use super::compare::Comparison;
 use super::portions::{MAX_ITEMS, portions};
-use super::ports::{Store, StoreError, Transaction};
+use super::ports::{StoreError, Transaction};
 use super::verify::verify;
 use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
@@ -14,9 +14,7 @@ use crate::domain::reconcile::Everything;
 use crate::domain::record::{Difference, beyond_limits, refusals, unstorable};
 
 /// How to import.
-pub struct Import<'a> {
-    /// The actor for the audit.
-    pub changed_by: &'a str,
+pub struct Import {
     /// Whether extensions that are there in another shape are replaced.
     pub overwrite: bool,
     /// Whether everything is done but the commit.
@@ -64,8 +62,10 @@ pub struct Report {
 /// The result of an import.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Written, in this revision; `None` when there was nothing to write, or in a dry run.
+    /// Written, in this revision; `None` when there was nothing to write.
     Imported(Option<u64>),
+    /// Everything was done but the commit.
+    Tried,
     /// Refused for what was found: nothing was written.
     Refused(Refusal),
 }
@@ -83,14 +83,14 @@ pub enum Refusal {
     NotAsWritten(String),
 }
 
-/// Makes the database match `files`, in one transaction.
+/// Makes the database match `files`, in one transaction, which `begin` begins if they are sound.
 ///
 /// # Errors
 /// Why the database could not be read or written.
-pub async fn import<S: Store>(
-    store: &S,
+pub async fn import<T: Transaction>(
+    begin: impl Future<Output = Result<T, StoreError>>,
     files: Everything,
-    how: &Import<'_>,
+    how: &Import,
 ) -> Result<(Report, Outcome), StoreError> {
     let faults = faults(&files);
     if !faults.is_empty() {
@@ -101,7 +101,7 @@ pub async fn import<S: Store>(
     extensions.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let mut wanted: Vec<_> = extensions.iter().map(Wanted::from).collect();
 
-    let transaction = store.begin(how.changed_by).await?;
+    let transaction = begin.await?;
     write_alike(&transaction, &mut wanted).await?;
     let transaction = transaction.lock().await?;
     let before = transaction.stored().await?;
@@ -121,7 +121,7 @@ pub async fn import<S: Store>(
         }
         None if how.dry_run => {
             transaction.roll_back().await;
-            Outcome::Imported(None)
+            Outcome::Tried
         }
         None => Outcome::Imported(transaction.commit().await?),
     };
@@ -188,7 +188,7 @@ fn unwritable(comparison: &Comparison<'_>) -> Vec<String> {
 async fn refusal(
     transaction: &impl Transaction,
     comparison: &Comparison<'_>,
-    how: &Import<'_>,
+    how: &Import,
 ) -> Result<Option<Refusal>, StoreError> {
     let refused = unwritable(comparison);
     if !refused.is_empty() {

@@ -1,4 +1,4 @@
-//! Ports: a database that takes definitions, a folder that holds them.
+//! The port: a transaction of a database that takes definitions.
 
 use std::future::Future;
 
@@ -34,20 +34,9 @@ pub struct Stored {
     pub faults: Vec<Fault>,
 }
 
-/// A database that takes definitions.
-pub trait Store {
-    /// Its transactions.
-    type Transaction: Transaction;
-
-    /// Begins a transaction of `changed_by`, which waits for other writers of definitions and keeps
-    /// them waiting from [`Transaction::lock`] on.
-    fn begin(
-        &self,
-        changed_by: &str,
-    ) -> impl Future<Output = Result<Self::Transaction, StoreError>>;
-}
-
-/// A transaction. Dropped without [`Transaction::commit`], it changes nothing.
+/// A transaction of a database that takes definitions. It waits for other writers of them, and
+/// keeps them waiting from [`Transaction::lock`] on. Dropped without [`Transaction::commit`], it
+/// changes nothing.
 pub trait Transaction: Sized {
     /// JSON texts as the database writes them: two that mean the same to it come out the same.
     fn as_written(&self, texts: &[&str]) -> impl Future<Output = Result<Vec<String>, StoreError>>;
@@ -78,38 +67,4 @@ pub trait Transaction: Sized {
 
     /// Ends without a change.
     fn roll_back(self) -> impl Future<Output = ()>;
-}
-
-/// Why no files were written; nothing was changed.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{0}")]
-pub struct FolderError(pub String);
-
-/// Why files were not written, or not all of them.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum WriteError {
-    /// Nothing was changed.
-    #[error(transparent)]
-    Untouched(#[from] FolderError),
-    /// Some files were replaced or removed already; each is whole.
-    #[error("{0}")]
-    Partly(String),
-}
-
-/// The result for the files.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// Files of an earlier export that are gone, by their names.
-    pub removed: Vec<String>,
-    /// Why the files may not outlast a power cut, although all are in their place.
-    pub not_synced: Option<String>,
-}
-
-/// A folder for files with definitions.
-pub trait Folder {
-    /// Writes one file per extension, and removes what an earlier export wrote.
-    fn write(
-        &self,
-        extensions: Vec<Extension>,
-    ) -> impl Future<Output = Result<Written, WriteError>>;
 }
