@@ -19,6 +19,8 @@ mod report;
 mod request;
 mod resting;
 mod runtime;
+#[cfg(test)]
+mod same;
 mod spare;
 mod stream;
 mod trial;

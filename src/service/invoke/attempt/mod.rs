@@ -153,8 +153,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 if paused.is_none() {
                     return Err((Status::Neutral, Err(RegistryError::GivenUp)));
                 }
-                // What the extension did matters more than that its circuit has opened since.
-                self.admit().ok()
+                // What the extension did matters more than that its circuit has opened since, or
+                // that the pause took all the time that was left.
+                let in_time = self.is_in_time();
+                in_time.then(|| self.admit().ok()).flatten()
             } else {
                 None
             };
@@ -435,3 +437,6 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
