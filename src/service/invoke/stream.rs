@@ -68,7 +68,8 @@ impl<S: Call> Streaming<S> {
         // The end of the whole is held against the whole, however little of it is left.
         let (begun, ends, by_caller) = match gap_ends < whole.0 {
             true => (now, gap_ends, false),
-            false => (self.begun, whole.0, whole.1),
+            // Of a wait that ends in the past it would seem that we had slept since.
+            false => (self.begun, whole.0.max(now), whole.1),
         };
         let reply = match self.ahead.take() {
             Some(reply) => Some(Ok(reply)),
@@ -207,3 +208,7 @@ impl<S: Call> Streaming<S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;
