@@ -18,6 +18,9 @@ use crate::domain::quote::quoted;
 
 /// How often a wait is made longer, each time by its own length at most.
 const EXTENSIONS: u32 = 3;
+/// Acknowledgements that are passed over between two ends of a wait: every stream that stores the
+/// subject sends one.
+const MOST_ACKNOWLEDGEMENTS: u32 = 100;
 
 /// From when to when a reply is waited for.
 #[derive(Debug, Clone, Copy)]
@@ -64,7 +67,8 @@ impl Patience<'_> {
     pub async fn next(&self, call: &mut impl Call, wait: Wait) -> Result<Reply, NoReply> {
         let (mut from, mut until) = (wait.begun, wait.ends);
         for _ in 0..=EXTENSIONS {
-            loop {
+            // Bounded: the time is never over where another one is always there already.
+            for _ in 0..MOST_ACKNOWLEDGEMENTS {
                 match call.next(until).await {
                     Ok(reply) if !self.passes_over(&reply) => return Ok(reply),
                     Ok(_) => {}
@@ -111,5 +115,43 @@ impl Patience<'_> {
             stream: quoted(&stream),
         });
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::service::caller::Headers;
+
+    /// Has nothing but acknowledgements, and always another one.
+    struct Acknowledged;
+
+    impl Call for Acknowledged {
+        async fn next(&mut self, _: Instant) -> Result<Reply, CallError> {
+            Ok(Reply {
+                headers: Headers::new(),
+                payload: Bytes::from_static(br#"{"stream":"S","seq":1}"#),
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn acknowledgements_without_end_are_silence() {
+        let id = ExtensionId::parse("x").unwrap();
+        let patience = Patience {
+            clock: Clock::default(),
+            observers: &Observers::new(Vec::new()),
+            id: &id,
+        };
+        let begun = Instant::now();
+        let wait = Wait {
+            begun,
+            ends: begun + Duration::from_secs(1),
+            deadline: None,
+        };
+        let reply = patience.next(&mut Acknowledged, wait).await;
+        assert_eq!(reply, Err(NoReply::Call(CallError::Timeout)));
     }
 }

@@ -181,7 +181,7 @@ impl Selector {
         if self.is_quiet(entry.extension().id.as_str()) {
             return Ok(target);
         }
-        let now = self.clock.tick();
+        let (now, ruled) = (self.clock.tick(), target.clone());
         let target = match led {
             true => self.led_around(target, wanted, now),
             false => target,
@@ -190,7 +190,9 @@ impl Selector {
             return Ok(target);
         }
         let standby = led.then(|| self.fallback(entry, wanted, find));
-        Ok(standby.flatten().unwrap_or(Target {
+        // A version that fails too often still serves some, and an open one nobody.
+        let ruled = || Some(ruled).filter(|ruled| !self.refuses(ruled, now));
+        Ok(standby.flatten().or_else(ruled).unwrap_or(Target {
             reason: Reason::CircuitOpen,
             ..target
         }))

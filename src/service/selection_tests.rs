@@ -374,6 +374,23 @@ fn an_ailing_fallback_serves_as_it_is_and_an_ailing_canary_leads_past_an_open_cu
 }
 
 #[test]
+fn an_ailing_canary_serves_rather_than_nothing() {
+    let canary = Extension {
+        fallback: vec![ExtensionId::parse("good").unwrap()],
+        ..with_canary()
+    };
+    let case = Case::new(vec![canary, extension("good")]);
+    case.calls("x", "v2", "-+-+-");
+    case.open("x", "v1");
+    assert_eq!(case.explained("x", ACME), "good/v1<x fallback");
+    case.open("good", "v1");
+    assert_eq!(case.explained("x", ACME), "x/v2 targeting_match");
+    assert_eq!(case.explained("x", "{}"), "x/v1 circuit_open");
+    case.calls("x", "v2", "--");
+    assert_eq!(case.explained("x", ACME), "x/v1 circuit_open", "three in a row");
+}
+
+#[test]
 fn a_fallback_whose_canary_is_open_serves_with_its_current_version() {
     let standby = Extension {
         id: ExtensionId::parse("standby").unwrap(),

@@ -142,6 +142,32 @@ fn counts_are_the_fleets_and_the_rate_is_ours_once_we_have_one() {
     assert!(near(standing.p50, 40.0) && near(standing.p95, 60.0) && near(standing.p99, 60.0));
 }
 
+#[test]
+fn a_version_that_is_left_alone_has_the_latencies_of_its_extension() {
+    let (catalog, mut writer) = Catalog::new();
+    let mut has = |revision, versions| {
+        writer.apply(Change {
+            upserts: vec![entry(Extension {
+                versions,
+                ..extension("a")
+            })],
+            ..change(revision)
+        });
+    };
+    let (tools, fleet) = (tools(catalog), Arc::<FleetFigures>::default());
+    let setting = Setting {
+        health: Health::new(tools.clone(), Arc::clone(&fleet)),
+        tools,
+        fleet,
+    };
+    has(1, vec![version("v2")]);
+    setting.report("a", Verdict::Success, 40);
+    has(2, Vec::new());
+    setting.report("a", Verdict::Success, 400);
+    let standing = setting.health.of("a").unwrap();
+    assert_eq!(standing.versions[0].p99, standing.p99);
+}
+
 impl Setting {
     fn reset(&self, id: &str, version: &str) {
         let version = VersionName::parse(version).unwrap();

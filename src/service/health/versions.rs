@@ -130,9 +130,10 @@ impl Health {
         };
         let alone = entry.has_one_version();
         let latencies = own.and_then(|own| own.latencies(now));
-        let percentile = |q, of_all: Option<Duration>| match &latencies {
-            Some(latencies) => latencies.percentile(q),
-            None => of_all.filter(|_| alone),
+        // Since it is alone nothing has been added to its own.
+        let percentile = |q, of_all: Option<Duration>| match alone {
+            true => of_all,
+            false => latencies.as_ref()?.percentile(q),
         };
         // A circuit that another run of this sidecar left open has no failures here.
         let since = view.and_then(|view| match own {

@@ -22,6 +22,8 @@ mod report;
 mod request;
 mod resting;
 mod runtime;
+#[cfg(test)]
+mod same;
 mod spare;
 mod stream;
 mod trial;

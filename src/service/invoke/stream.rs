@@ -68,7 +68,8 @@ impl<S: Call> Streaming<S> {
         // The end of the whole is held against the whole, however little of it is left.
         let (begun, ends, by_caller) = match gap_ends < whole_ends {
             true => (now, gap_ends, false),
-            false => (self.begun, whole_ends, by_caller),
+            // Of a wait that ends in the past it would seem that we had slept since.
+            false => (self.begun, whole_ends.max(now), by_caller),
         };
         let reply = match self.ahead.take() {
             Some(reply) => Some(Ok(reply)),
@@ -207,3 +208,7 @@ impl<S: Call> Streaming<S> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

@@ -155,8 +155,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 if paused.is_none() {
                     return Err((Status::Neutral, Err(RegistryError::GivenUp)));
                 }
-                // What the extension did matters more than that its circuit has opened since.
-                self.admit().ok()
+                // What the extension did matters more than that its circuit has opened since, or
+                // that the pause took all the time that was left.
+                let in_time = self.is_in_time();
+                in_time.then(|| self.admit().ok()).flatten()
             } else {
                 None
             };
@@ -437,3 +439,6 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
