@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::breaker::Tick;
+use crate::domain::breaker::{Tick, Transition};
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
@@ -269,6 +269,18 @@ pub struct Failing {
     pub since: Option<Tick>,
     /// The extension's last error text, fit to be quoted.
     pub error: Option<Box<str>>,
+}
+
+impl Failing {
+    /// The same, reported with `transition`: without an error text that is older than the circuit's last
+    /// closing, which explains nothing.
+    #[must_use]
+    pub fn with(self, transition: &Transition) -> Self {
+        Self {
+            error: self.error.filter(|_| transition.last_failure.is_some()),
+            ..self
+        }
+    }
 }
 
 words! {
