@@ -40,8 +40,8 @@ pub(in crate::documents) struct ManyChanged<'a> {
 }
 
 /// The events of one revision, published by `instance_id` for the fleet: the n-th is
-/// `<epoch>-<revision>-<n>`, from any publisher, and of the time of the change. An id that breaks the rules of ids has no event,
-/// as it has no place in a subject; such a row is quarantined.
+/// `<epoch>-<revision>-<n>`, from any publisher, with the time of the change. An id that breaks the
+/// rules of ids has no event, as it has no place in a subject; such a row is quarantined.
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
     let (revision, at) = (changes.revision, changes.at);
     if usize::try_from(changes.total).is_ok_and(|total| total > MAX_CHANGES) {
