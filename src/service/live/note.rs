@@ -213,7 +213,9 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
         }
         Observation::LoadFailed { error, .. } => {
             let error = error.outside();
-            (Tone::Bad, format!("load failed: {error}; the data is kept"))
+            // Also before there is any.
+            let text = format!("load failed: {error}; the data served is unchanged");
+            (Tone::Bad, text)
         }
         Observation::Quarantined { origin, reason } => {
             (Tone::Warn, format!("{origin} is quarantined: {reason}"))
@@ -275,6 +277,7 @@ mod tests {
     use crate::domain::catalog::{ActiveSource, Counts};
     use crate::domain::overload::Overload;
     use crate::service::observe::{Changed, Trigger};
+    use crate::service::source::SourceError;
 
     fn id() -> ExtensionId {
         ExtensionId::parse("guard").unwrap()
@@ -352,6 +355,13 @@ mod tests {
         let nothing = loaded(Counts::default(), Changed::default());
         let told = "revision 7: no extension changed";
         check(&nothing, Some((Tone::Plain, told)));
+        let failed = Observation::LoadFailed {
+            trigger: Trigger::Start,
+            error: SourceError::Unreadable("no such folder".into()),
+        };
+        let told = "load failed: fixtures cannot be read: no such folder; the data served is \
+                    unchanged";
+        check(&failed, Some((Tone::Bad, told)));
         let link = Observation::NatsUp {
             connection: "lookup",
             up: false,
