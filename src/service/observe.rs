@@ -262,6 +262,22 @@ pub struct Changed {
     pub by: Option<Box<str>>,
 }
 
+/// Extensions named in one line.
+const NAMED: usize = 5;
+
+impl Changed {
+    /// The first of them, separated by commas; `None` where there are none.
+    pub fn named(&self) -> Option<String> {
+        let named = self.ids.iter().take(NAMED);
+        let named: Vec<_> = named.map(ExtensionId::as_str).collect();
+        let more = match self.ids.len() > NAMED {
+            true => ", ...",
+            false => "",
+        };
+        (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+    }
+}
+
 /// What is known of a version's failures besides their number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failing {

@@ -189,12 +189,14 @@ impl Observer for LogObserver {
             } => {
                 self.failures.clear();
                 self.loaded.store(true, Ordering::Relaxed);
+                let ids = changed.named();
                 info!(
                     trigger = trigger.as_str(),
                     source = source.as_str(),
                     added = counts.added,
                     updated = counts.updated,
                     removed = counts.removed,
+                    ids = ids.as_deref(),
                     changed_by = changed.by.as_deref(),
                     revision,
                     total,

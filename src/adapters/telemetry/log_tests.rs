@@ -53,7 +53,12 @@ fn loaded() -> Observation {
             added: 3,
             ..Counts::default()
         },
-        changed: Changed::default(),
+        changed: Changed {
+            ids: ["a", "b", "c"]
+                .map(|id| ExtensionId::parse(id).unwrap())
+                .into(),
+            by: None,
+        },
         revision: 0,
         total: 3,
         enabled: 2,
@@ -71,6 +76,7 @@ fn lines_are_flat() {
     assert_eq!(line["message"], "data loaded");
     assert_eq!(line["level"], "INFO");
     assert_eq!(line["source"], "fixtures");
+    assert_eq!(line["ids"], "a, b, c", "of files there is no audit");
     assert_eq!(
         (&line["added"], &line["duration_ms"]),
         (&3.into(), &12.into())

@@ -17,9 +17,6 @@ use crate::service::observe::{ListenerState, Observation, Observer};
 /// Notes that may wait for the feed; more are lost, the log has them all the same.
 const CAPACITY: usize = 256;
 
-/// Extensions named in one note.
-const NAMED: usize = 5;
-
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -197,14 +194,8 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
                 false => words.join(", "),
             };
             let mut text = format!("revision {revision}: {words}");
-            let named = changed.ids.iter().take(NAMED);
-            let named: Vec<_> = named.map(ExtensionId::as_str).collect();
-            if !named.is_empty() {
-                let more = match changed.ids.len() > NAMED {
-                    true => ", ...",
-                    false => "",
-                };
-                text.push_str(&format!(" ({}{more})", named.join(", ")));
+            if let Some(ids) = changed.named() {
+                text.push_str(&format!(" ({ids})"));
             }
             if let Some(by) = &changed.by {
                 text.push_str(&format!(" by {}", quoted(by)));
