@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::breaker::{Reason, Tick, Transition};
 use crate::domain::catalog::Counts;
+use crate::domain::ids::VersionName;
 use crate::service::observe::{Changed, DropReason, Trigger};
 use crate::service::trouble::DatabaseError;
 
@@ -126,6 +128,35 @@ fn a_failure_before_the_first_data_does_not_speak_of_data() {
             "load failed; the data is kept",
         ]
     );
+}
+
+/// How long it was, without a look for the line of its opening.
+#[test]
+fn a_circuit_that_closes_says_since_when_it_had_failed() {
+    let closed = Observation::Circuit {
+        moved: Moved {
+            id: ExtensionId::parse("a").unwrap(),
+            version: VersionName::parse("v1").unwrap(),
+            transition: Transition {
+                from: CircuitState::HalfOpen,
+                to: CircuitState::Closed,
+                at: Tick::default(),
+                reason: Reason::TrialSucceeded,
+                retry_at: None,
+                failures: 3,
+                last_failure: None,
+                hearsay: false,
+            },
+        },
+        current: true,
+        failing: Failing {
+            since: Some(Tick::default()),
+            error: None,
+        },
+    };
+    let lines = logged("info", &[closed]);
+    assert_eq!(lines[0]["message"], "circuit changed");
+    assert!(lines[0]["failing_since"].is_string(), "{lines:?}");
 }
 
 #[test]
