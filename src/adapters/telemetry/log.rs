@@ -380,14 +380,14 @@ fn circuit(moved: &Moved, failing: &Failing) {
     let (id, version, transition) = (&moved.id, &moved.version, &moved.transition);
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (reason, failures) = (transition.reason.as_str(), transition.failures);
-    let last_failure = transition.last_failure.map(|last| last.kind.as_str());
+    let last_error = transition.last_failure.map(|last| last.kind.as_str());
     let since = failing.since.map(|since| Clock::default().wall(since));
     let since = since.and_then(rfc3339);
     if transition.to == CircuitState::Open {
         let error = failing.error.as_deref();
-        warn!(extension_id = %id, %version, from, to, reason, failures, last_failure, failing_since = since, error, "circuit opened");
+        warn!(extension_id = %id, %version, from, to, reason, failures, last_error, failing_since = since, error, "circuit opened");
     } else {
-        info!(extension_id = %id, %version, from, to, reason, failures, last_failure, failing_since = since, "circuit changed");
+        info!(extension_id = %id, %version, from, to, reason, failures, last_error, failing_since = since, "circuit changed");
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
-use crate::domain::breaker::{Reason, Tick, Transition};
+use crate::domain::breaker::{FailureKind, LastFailure, Reason, Tick, Transition};
 use crate::domain::catalog::Counts;
 use crate::domain::ids::VersionName;
 use crate::service::observe::{Changed, DropReason, Trigger};
@@ -144,7 +144,10 @@ fn a_circuit_that_closes_says_since_when_it_had_failed() {
                 reason: Reason::TrialSucceeded,
                 retry_at: None,
                 failures: 3,
-                last_failure: None,
+                last_failure: Some(LastFailure {
+                    at: Tick::default(),
+                    kind: FailureKind::Timeout,
+                }),
                 hearsay: false,
             },
         },
@@ -157,6 +160,7 @@ fn a_circuit_that_closes_says_since_when_it_had_failed() {
     let lines = logged("info", &[closed]);
     assert_eq!(lines[0]["message"], "circuit changed");
     assert!(lines[0]["failing_since"].is_string(), "{lines:?}");
+    assert_eq!(lines[0]["last_error"], "timeout", "as in events");
 }
 
 #[test]
