@@ -195,7 +195,8 @@ impl Envelopes {
     fn wrap(&mut self, kind: &'static str, subject: Option<&str>, data: impl Serialize) -> Event {
         let id = format!("{}-{}-{}", self.instance_id, self.boot, self.next);
         self.next += 1;
-        event(&self.instance_id, id, kind, subject, data)
+        let now = Some(SystemTime::now());
+        event(&self.instance_id, id, kind, subject, now, data)
     }
 }
 
@@ -204,6 +205,7 @@ fn event(
     id: String,
     kind: &'static str,
     subject: Option<&str>,
+    at: Option<SystemTime>,
     data: impl Serialize,
 ) -> Event {
     let body = to_bytes(&CloudEvent {
@@ -212,7 +214,7 @@ fn event(
         source: format!("/beamline-registry/{instance_id}"),
         kind: format!("beamline.registry.{kind}"),
         subject,
-        time: time(SystemTime::now()),
+        time: at.and_then(time),
         datacontenttype: "application/json",
         data,
     });

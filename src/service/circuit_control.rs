@@ -10,6 +10,7 @@ use crate::domain::actor::Actor;
 use crate::domain::breaker::Tick;
 use crate::domain::ids::VersionName;
 use crate::service::circuits::Listed;
+use crate::service::observe::Observation;
 
 /// What is asked for.
 #[derive(Debug)]
@@ -60,6 +61,14 @@ impl CircuitControl {
             let now = self.tools.clock.tick();
             let until = order.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
             spot.apply(order.action, now, until);
+            self.tools.observers.observe(&Observation::Ordered {
+                id: spot.id().clone(),
+                version,
+                action: order.action,
+                ttl: order.ttl,
+                reason: order.reason,
+                actor: order.actor,
+            });
             return Ok(spot.listed());
         };
         let wanted = Wanted {
@@ -80,5 +89,67 @@ impl From<StoreError> for RegistryError {
             StoreError::Failed(error) => error.into(),
             StoreError::Unknown(error) => Self::OutcomeUnknown(error.outside()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::observe::{Observer, Observers};
+    use crate::service::testing::tools;
+
+    /// Who ordered what, and why.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<(String, OverrideAction, Option<String>)>>);
+
+    impl Observer for Told {
+        fn observe(&self, observation: &Observation) {
+            if let Observation::Ordered {
+                actor,
+                action,
+                reason,
+                ..
+            } = observation
+            {
+                let order = (actor.name().to_owned(), *action, reason.clone());
+                self.0.lock().unwrap().push(order);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_order_that_no_audit_has_is_reported_with_who_and_why() {
+        let (catalog, mut writer) = Catalog::new();
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        let told = Arc::<Told>::default();
+        let tools = Tools {
+            observers: Observers::new(vec![Box::new(Arc::clone(&told))]),
+            ..tools(catalog)
+        };
+        let order = CircuitOrder {
+            id: "e".to_owned(),
+            version: None,
+            action: OverrideAction::Close,
+            ttl: None,
+            reason: Some("INC-42".to_owned()),
+            actor: Actor::anonymous(),
+        };
+        CircuitControl::new(tools, None)
+            .carry_out(order)
+            .await
+            .unwrap();
+        let expected = (
+            "anonymous".to_owned(),
+            OverrideAction::Close,
+            Some("INC-42".to_owned()),
+        );
+        assert_eq!(*told.0.lock().unwrap(), [expected]);
     }
 }

@@ -8,7 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::breaker::Tick;
+use crate::domain::actor::Actor;
+use crate::domain::breaker::{Tick, Transition};
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
@@ -17,7 +18,7 @@ use crate::domain::overload::Overload;
 use crate::domain::words::words;
 use crate::service::circuits::Moved;
 use crate::service::health::Summary;
-use crate::service::health_store::StoreError;
+use crate::service::health_store::{OverrideAction, StoreError};
 use crate::service::source::SourceError;
 use crate::service::trouble::DatabaseError;
 
@@ -155,6 +156,21 @@ pub enum Observation {
         /// What is known of its failures.
         failing: Failing,
     },
+    /// An operator's order for a circuit was carried out here alone: no audit has it.
+    Ordered {
+        /// The extension.
+        id: ExtensionId,
+        /// Its version.
+        version: VersionName,
+        /// What was to be done.
+        action: OverrideAction,
+        /// For how long; `None` until the next order.
+        ttl: Option<Duration>,
+        /// Why, in the operator's words.
+        reason: Option<String>,
+        /// The actor.
+        actor: Actor,
+    },
     /// The rolling success rate of an extension crossed the minimum.
     Health {
         /// The extension.
@@ -262,6 +278,22 @@ pub struct Changed {
     pub by: Option<Box<str>>,
 }
 
+/// Extensions named in one line.
+const NAMED: usize = 5;
+
+impl Changed {
+    /// The first of them, separated by commas; `None` where there are none.
+    pub fn named(&self) -> Option<String> {
+        let named = self.ids.iter().take(NAMED);
+        let named: Vec<_> = named.map(ExtensionId::as_str).collect();
+        let more = match self.ids.len() > NAMED {
+            true => ", ...",
+            false => "",
+        };
+        (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
+    }
+}
+
 /// What is known of a version's failures besides their number.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Failing {
@@ -269,6 +301,18 @@ pub struct Failing {
     pub since: Option<Tick>,
     /// The extension's last error text, fit to be quoted.
     pub error: Option<Box<str>>,
+}
+
+impl Failing {
+    /// The same, reported with `transition`: without an error text that is older than the circuit's last
+    /// closing, which explains nothing.
+    #[must_use]
+    pub fn with(self, transition: &Transition) -> Self {
+        Self {
+            error: self.error.filter(|_| transition.last_failure.is_some()),
+            ..self
+        }
+    }
 }
 
 words! {

@@ -387,7 +387,11 @@ fn an_ailing_canary_serves_rather_than_nothing() {
     assert_eq!(case.explained("x", ACME), "x/v2 targeting_match");
     assert_eq!(case.explained("x", "{}"), "x/v1 circuit_open");
     case.calls("x", "v2", "--");
-    assert_eq!(case.explained("x", ACME), "x/v1 circuit_open", "three in a row");
+    assert_eq!(
+        case.explained("x", ACME),
+        "x/v1 circuit_open",
+        "three in a row"
+    );
 }
 
 #[test]

@@ -166,9 +166,7 @@ impl Status {
 
     /// Notes a failed read; true if that, or its kind, is a change.
     pub(super) fn database_failed(&self, error: &DatabaseError) -> bool {
-        let mut loads = locked(&self.loads);
-        loads.errors += 1;
-        self.goes_down(&mut loads, error)
+        self.goes_down(&mut locked(&self.loads), error)
     }
 
     /// Notes that the database is silent; true if that is a change.
@@ -191,14 +189,12 @@ impl Status {
         news
     }
 
-    /// Notes a read of fixtures that failed.
-    pub(super) fn fixtures_failed(&self) {
-        locked(&self.loads).errors += 1;
-    }
-
-    /// Notes why a load failed, until one succeeds: where it is the database, one of that.
+    /// Counts a load that failed, and notes why, until one succeeds: where it is the database, one of
+    /// that.
     pub(super) fn load_failed(&self, error: &str) {
-        locked(&self.loads).last_error = Some(quoted_within(error, MAX_ERROR));
+        let mut loads = locked(&self.loads);
+        loads.errors += 1;
+        loads.last_error = Some(quoted_within(error, MAX_ERROR));
     }
 
     /// Notes a load that was applied.

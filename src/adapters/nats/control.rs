@@ -121,6 +121,10 @@ impl Handler<Asked> for Arc<ControlServer> {
         };
         self.respond.panicked(verb, message, turn);
     }
+
+    fn refused(&self, subject: &str) {
+        self.respond.refused(subject);
+    }
 }
 
 impl ControlServer {

@@ -101,6 +101,10 @@ impl Handler<Route> for LookupServer {
     fn panicked(&self, _route: Route, message: &Message<'_>, turn: &mut Turn) {
         self.respond.panicked(Some(Verb::Lookup), message, turn);
     }
+
+    fn refused(&self, subject: &str) {
+        self.respond.refused(subject);
+    }
 }
 
 impl LookupServer {

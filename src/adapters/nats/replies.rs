@@ -45,6 +45,13 @@ impl ReplyRules {
         None
     }
 
+    /// The server did not permit what was sent to `subject`: an answer, if that is where answers go.
+    pub(super) fn refused(&self, subject: &str) {
+        if self.prefixes.iter().any(|it| subject.starts_with(it)) {
+            self.drop_request(DropReason::PublishFailed, None);
+        }
+    }
+
     pub(super) fn drop_request(&self, reason: DropReason, reply_prefix: Option<String>) {
         self.observers.observe(&Observation::Dropped {
             reason,
@@ -88,5 +95,9 @@ mod tests {
         assert_eq!(rules.allowed(Some(longer.as_bytes())), None);
         assert_eq!(rules.allowed(Some(b"_INBOX.own.1")), None);
         assert_eq!(*drops.0.lock().unwrap(), [DropReason::ReplyNotAllowed; 2]);
+        drops.0.lock().unwrap().clear();
+        rules.refused("beamline.ext.a");
+        rules.refused("_INBOX.a");
+        assert_eq!(*drops.0.lock().unwrap(), [DropReason::PublishFailed]);
     }
 }

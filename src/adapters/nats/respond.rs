@@ -96,6 +96,11 @@ impl Respond {
         self.rules.allowed(message.reply)
     }
 
+    /// The server did not permit what was sent to `subject`.
+    pub fn refused(&self, subject: &str) {
+        self.rules.refused(subject);
+    }
+
     /// Answers a message over which its handler panicked; `verb` is what it asked for, if it is counted.
     pub fn panicked(&self, verb: Option<Verb>, message: &Message<'_>, turn: &mut Turn) {
         self.observers().observe(&Observation::Panicked);

@@ -188,12 +188,14 @@ impl Observer for LogObserver {
             } => {
                 self.failures.clear();
                 self.loaded.store(true, Ordering::Relaxed);
+                let ids = changed.named();
                 info!(
                     trigger = trigger.as_str(),
                     source = source.as_str(),
                     added = counts.added,
                     updated = counts.updated,
                     removed = counts.removed,
+                    ids = ids.as_deref(),
                     changed_by = changed.by.as_deref(),
                     revision,
                     total,
@@ -262,6 +264,19 @@ impl Observer for LogObserver {
                 );
             }
             Observation::Circuit { moved, failing, .. } => circuit(moved, failing),
+            Observation::Ordered {
+                id,
+                version,
+                action,
+                ttl,
+                reason,
+                actor,
+            } => {
+                let (action, reason) = (action.as_str(), reason.as_deref());
+                let ttl_seconds = ttl.map(|ttl| ttl.as_secs());
+                let changed_by = actor.name();
+                info!(extension_id = %id, %version, action, ttl_seconds, reason, changed_by, "circuit override");
+            }
             Observation::Health {
                 id,
                 version,
@@ -364,14 +379,14 @@ fn circuit(moved: &Moved, failing: &Failing) {
     let (id, version, transition) = (&moved.id, &moved.version, &moved.transition);
     let (from, to) = (transition.from.as_str(), transition.to.as_str());
     let (reason, failures) = (transition.reason.as_str(), transition.failures);
-    let last_failure = transition.last_failure.map(|last| last.kind.as_str());
+    let last_error = transition.last_failure.map(|last| last.kind.as_str());
+    let since = failing.since.map(|since| Clock::default().wall(since));
+    let since = since.and_then(rfc3339);
     if transition.to == CircuitState::Open {
         let error = failing.error.as_deref();
-        let since = failing.since.map(|since| Clock::default().wall(since));
-        let since = since.and_then(rfc3339);
-        warn!(extension_id = %id, %version, from, to, reason, failures, last_failure, failing_since = since, error, "circuit opened");
+        warn!(extension_id = %id, %version, from, to, reason, failures, last_error, failing_since = since, error, "circuit opened");
     } else {
-        info!(extension_id = %id, %version, from, to, reason, failures, last_failure, "circuit changed");
+        info!(extension_id = %id, %version, from, to, reason, failures, last_error, failing_since = since, "circuit changed");
     }
 }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::*;
+use crate::domain::breaker::{FailureKind, LastFailure, Reason, Tick, Transition};
 use crate::domain::catalog::Counts;
+use crate::domain::ids::VersionName;
 use crate::service::observe::{Changed, DropReason, Trigger};
 use crate::service::trouble::DatabaseError;
 
@@ -53,7 +55,12 @@ fn loaded() -> Observation {
             added: 3,
             ..Counts::default()
         },
-        changed: Changed::default(),
+        changed: Changed {
+            ids: ["a", "b", "c"]
+                .map(|id| ExtensionId::parse(id).unwrap())
+                .into(),
+            by: None,
+        },
         revision: 0,
         total: 3,
         enabled: 2,
@@ -71,6 +78,7 @@ fn lines_are_flat() {
     assert_eq!(line["message"], "data loaded");
     assert_eq!(line["level"], "INFO");
     assert_eq!(line["source"], "fixtures");
+    assert_eq!(line["ids"], "a, b, c", "of files there is no audit");
     assert_eq!(
         (&line["added"], &line["duration_ms"]),
         (&3.into(), &12.into())
@@ -120,6 +128,39 @@ fn a_failure_before_the_first_data_does_not_speak_of_data() {
             "load failed; the data is kept",
         ]
     );
+}
+
+/// How long it was, without a look for the line of its opening.
+#[test]
+fn a_circuit_that_closes_says_since_when_it_had_failed() {
+    let closed = Observation::Circuit {
+        moved: Moved {
+            id: ExtensionId::parse("a").unwrap(),
+            version: VersionName::parse("v1").unwrap(),
+            transition: Transition {
+                from: CircuitState::HalfOpen,
+                to: CircuitState::Closed,
+                at: Tick::default(),
+                reason: Reason::TrialSucceeded,
+                retry_at: None,
+                failures: 3,
+                last_failure: Some(LastFailure {
+                    at: Tick::default(),
+                    kind: FailureKind::Timeout,
+                }),
+                hearsay: false,
+            },
+        },
+        current: true,
+        failing: Failing {
+            since: Some(Tick::default()),
+            error: None,
+        },
+    };
+    let lines = logged("info", &[closed]);
+    assert_eq!(lines[0]["message"], "circuit changed");
+    assert!(lines[0]["failing_since"].is_string(), "{lines:?}");
+    assert_eq!(lines[0]["last_error"], "timeout", "as in events");
 }
 
 #[test]

@@ -50,7 +50,13 @@ fn sentence(document: &RawValue) -> String {
         (_, true) => "{id}: {version} serves at {subject} ({reason})",
         (_, false) => "{id}: {served_by} {version} serves in its place at {subject} ({reason})",
     };
-    let none = || line("{id}: no version serves ({reason})", document);
+    // By an operator or automatically: there are different things to do, and lookups say which.
+    let is_automatic = is_true(document, "auto_disabled") && is_true(document, "enabled");
+    let none = match string(document, "reason").as_str() {
+        "disabled" if is_automatic => "{id}: no version serves (auto_disabled)",
+        _ => "{id}: no version serves ({reason})",
+    };
+    let none = || line(none, document);
     line(served, document).or_else(none).unwrap_or_default()
 }
 
@@ -139,6 +145,13 @@ warning: a warning"
             "subject""#,
         );
         assert!(show(&nobody).starts_with("a: no version serves (default)"));
+        for (enabled, reason) in [("true", "auto_disabled"), ("false", "disabled")] {
+            let by =
+                format!(r#""reason": "disabled", "auto_disabled": true, "enabled": {enabled}"#);
+            let out = show(&nobody.replace(r#""reason": "default""#, &by));
+            let none = format!("a: no version serves ({reason})");
+            assert!(out.starts_with(&none), "{out}");
+        }
         let odd = document.replace("6574", "\"\u{9b}2J\"");
         assert!(show(&odd).contains("bucket \\u{9b}2J out"));
     }

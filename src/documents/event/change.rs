@@ -40,13 +40,13 @@ pub(in crate::documents) struct ManyChanged<'a> {
 }
 
 /// The events of one revision, published by `instance_id` for the fleet: the n-th is
-/// `<epoch>-<revision>-<n>`, from any publisher. An id that breaks the rules of ids has no event,
-/// as it has no place in a subject; such a row is quarantined.
+/// `<epoch>-<revision>-<n>`, from any publisher, with the time of the change. An id that breaks the
+/// rules of ids has no event, as it has no place in a subject; such a row is quarantined.
 pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) -> Vec<Event> {
-    let revision = changes.revision;
+    let (revision, at) = (changes.revision, changes.at);
     if usize::try_from(changes.total).is_ok_and(|total| total > MAX_CHANGES) {
         let (id, data) = (format!("{epoch}-{revision}-1"), ManyChanged::of(changes));
-        return vec![event(instance_id, id, "registry_reloaded", None, data)];
+        return vec![event(instance_id, id, "registry_reloaded", None, at, data)];
     }
     let numbered = (1..).zip(&changes.changes);
     let published = numbered.filter(|(_, change)| ExtensionId::parse(&change.extension).is_ok());
@@ -54,7 +54,7 @@ pub fn change_events(instance_id: &str, epoch: &str, changes: &RevisionChanges) 
         let id = format!("{epoch}-{revision}-{number}");
         let subject = Some(&*change.extension);
         let data = ExtensionChanged::new(change, changes);
-        event(instance_id, id, change.kind.as_str(), subject, data)
+        event(instance_id, id, change.kind.as_str(), subject, at, data)
     });
     events.collect()
 }
@@ -90,6 +90,8 @@ impl<'a> ManyChanged<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
     use serde_json::{Value, json};
 
     use super::*;
@@ -108,6 +110,7 @@ mod tests {
     fn events_have_the_same_id_whoever_publishes_them() {
         let changes = RevisionChanges {
             revision: 7,
+            at: UNIX_EPOCH.checked_add(Duration::from_secs(1)),
             total: 3,
             created: 1,
             deleted: 1,
@@ -128,6 +131,7 @@ mod tests {
             .map(|event| {
                 let body: Value = serde_json::from_slice(&event.body).unwrap();
                 assert_eq!(event.subject.as_deref(), body["subject"].as_str());
+                assert_eq!(body["time"], "1970-01-01T00:00:01.000000Z");
                 let id = body["id"].as_str().unwrap().to_owned();
                 (event.kind, id, body["data"].clone())
             })
@@ -154,6 +158,7 @@ mod tests {
         let disabled = |id: &String| change(id, ChangeKind::Disabled, &["enabled"], None);
         let changes = RevisionChanges {
             revision: 7,
+            at: None,
             total: 125,
             created: 0,
             deleted: 5,

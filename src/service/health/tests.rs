@@ -420,6 +420,29 @@ fn what_ended_without_a_call_is_not_since_when_it_fails_the_next_time() {
 }
 
 #[test]
+fn what_is_open_since_the_start_fails_since_then_also_after_a_trial_that_fails() {
+    let setting = setting(&["a"]);
+    let since = || setting.health.of("a").unwrap().versions[0].failing_since;
+    let (tools, v1) = (&setting.tools, VersionName::parse("v1").unwrap());
+    let spot = Spot::find(tools, "a", &v1).unwrap();
+    let restored = spot
+        .circuit()
+        .restore_open(tools.clock.tick(), Duration::ZERO);
+    spot.tell(restored);
+    let start = since().expect("it is open");
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_millis(40) {
+        std::thread::yield_now();
+    }
+    setting.report("a", Verdict::Failure, 1);
+    let after = since().expect("the trial failed");
+    assert!(
+        after < start + Duration::from_millis(20),
+        "{start:?} {after:?}"
+    );
+}
+
+#[test]
 fn the_last_failures_of_all_versions_are_told_newest_first() {
     let setting = canary(r#"{"by":"tenant_id","percent":10}"#);
     let entry = setting.tools.selector.catalog().get("x").unwrap();

@@ -1,6 +1,7 @@
 //! Events of changes, each published by the one sidecar that claims its revision.
 
 use std::future::Future;
+use std::time::SystemTime;
 
 use super::StoreError;
 use crate::domain::words::words;
@@ -45,6 +46,9 @@ pub struct Change {
 pub struct RevisionChanges {
     /// The revision.
     pub revision: u64,
+    /// When they were made, by the database's clock, as the audit has it; `None` for a time that no
+    /// event can write.
+    pub at: Option<SystemTime>,
     /// How many changes it has.
     pub total: u64,
     /// How many of them made an extension.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use super::Tools;
+use crate::domain::breaker::CircuitState;
 use crate::domain::ids::ExtensionId;
 use crate::domain::lock::locked;
 use crate::service::circuits::Moved;
@@ -92,29 +93,39 @@ impl Tools {
     /// Reports a circuit that changed.
     pub fn tell(&self, moved: Moved) {
         let entry = self.selector.catalog().get(moved.id.as_str());
-        let current = entry.is_some_and(|entry| entry.extension().version == moved.version);
-        let runtime = self.runtimes.get(moved.id.as_str());
-        let version = runtime.and_then(|runtime| runtime.versions.get(&moved.version));
+        let current = (entry.as_ref()).is_some_and(|it| it.extension().version == moved.version);
+        let version = match (&entry, moved.transition.to) {
+            // Made where there is none yet: it keeps since when the circuit is open.
+            (Some(entry), CircuitState::Open) => {
+                Some(self.runtimes.of(entry).versions.of(&moved.version))
+            }
+            _ => {
+                let runtime = self.runtimes.get(moved.id.as_str());
+                runtime.and_then(|runtime| runtime.versions.get(&moved.version))
+            }
+        };
         let failing = version.map(|it| it.failing_at(&moved.transition));
         self.observers.observe(&Observation::Circuit {
+            failing: failing.unwrap_or_default().with(&moved.transition),
             moved,
             current,
-            failing: failing.unwrap_or_default(),
         });
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::*;
-    use crate::domain::breaker::{CircuitState, Tick};
+    use crate::domain::breaker::Tick;
     use crate::domain::catalog::{Catalog, CatalogWriter, Change};
     use crate::domain::extension::Extension;
+    use crate::domain::failures::Failed;
     use crate::domain::quarantine::Quarantine;
     use crate::domain::testing::{change, entry, extension, fault};
     use crate::service::invoke::{Reported, Verdict};
+    use crate::service::observe::{Failing, Observer, Observers};
     use crate::service::testing::tools;
 
     /// Follows each change of the extension `e`, which is out of service or not.
@@ -232,5 +243,46 @@ mod tests {
             apply(3, false);
             assert_eq!(failing(), (degraded, degraded));
         }
+    }
+
+    /// What is reported of failures with each circuit that moves.
+    #[derive(Default)]
+    struct Told(Mutex<Vec<Failing>>);
+
+    impl Observer for Told {
+        fn observe(&self, observation: &Observation) {
+            if let Observation::Circuit { failing, .. } = observation {
+                self.0.lock().unwrap().push(failing.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn a_circuit_that_is_forced_is_not_explained_by_what_failed_long_ago() {
+        let (catalog, writer) = Catalog::new();
+        let told = std::sync::Arc::<Told>::default();
+        let tools = Tools {
+            observers: Observers::new(vec![Box::new(std::sync::Arc::clone(&told))]),
+            ..tools(catalog)
+        };
+        followed(&tools, writer)(1, false);
+        let served = tools.selector.catalog().get("e").unwrap();
+        let version = &served.extension().version;
+        let runtime = tools.runtimes.of(&served).versions.of(version);
+        runtime.remember(&Failed {
+            error: Some("last week"),
+            ..Failed::reported(Instant::now())
+        });
+        let transition = tools
+            .circuit(&served, version)
+            .force_open(tools.clock.tick(), Tick::NEVER);
+        tools.tell(Moved {
+            id: served.extension().id.clone(),
+            version: version.clone(),
+            transition: transition.unwrap(),
+        });
+        let told = told.0.lock().unwrap();
+        assert_eq!(told[0].error, None);
+        assert!(told[0].since.is_some(), "as `health` has it");
     }
 }

@@ -151,13 +151,13 @@ impl Recorder {
         if let Some(transition) = transition {
             let version = &self.version.version;
             self.observers.observe(&Observation::Circuit {
+                failing: failing.with(&transition),
                 moved: Moved {
                     id: self.runtime.id.clone(),
                     version: version.clone(),
                     transition,
                 },
                 current: self.runtime.is_current(version),
-                failing,
             });
         }
     }

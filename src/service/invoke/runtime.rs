@@ -163,6 +163,8 @@ impl Setup {
 pub struct Runtimes {
     map: papaya::HashMap<ExtensionId, Arc<Runtime>, foldhash::fast::RandomState>,
     defaults: Limits,
+    /// What callers got of those that are forgotten: a count does not fall. Locked while any is.
+    forgotten: Mutex<Summary>,
 }
 
 impl Runtimes {
@@ -171,6 +173,7 @@ impl Runtimes {
         Self {
             map: papaya::HashMap::with_hasher(foldhash::fast::RandomState::default()),
             defaults,
+            forgotten: Mutex::default(),
         }
     }
 
@@ -196,7 +199,10 @@ impl Runtimes {
         let revision = runtime.current_setup().entry.extension().revision;
         if revision < extension.revision {
             // A call that chose its version before the extension was made anew made it since then.
-            pinned.insert(extension.id.clone(), Arc::clone(&own));
+            let mut forgotten = locked(&self.forgotten);
+            if let Some(old) = pinned.insert(extension.id.clone(), Arc::clone(&own)) {
+                forgotten.add(&old.meter, 0);
+            }
         }
         own
     }
@@ -230,18 +236,26 @@ impl Runtimes {
     /// What is in quarantine may come back.
     pub fn follow(&self, catalog: &Catalog) {
         let quarantine = catalog.quarantine();
-        self.map.pin().retain(|id, runtime| match catalog.get(id) {
+        let goes = |id: &ExtensionId, runtime: &Arc<Runtime>| match catalog.get(id) {
             Some(entry) => {
                 runtime.versions.retain(|version| entry.has(version));
-                runtime.whose.is(entry.extension())
+                !runtime.whose.is(entry.extension())
             }
-            None => quarantine.holds(id.as_str()),
-        });
+            None => !quarantine.holds(id.as_str()),
+        };
+        let pinned = self.map.pin();
+        let mut forgotten = locked(&self.forgotten);
+        for id in pinned.keys() {
+            if let Ok(Some((_, runtime))) = pinned.remove_if(id, goes) {
+                forgotten.add(&runtime.meter, 0);
+            }
+        }
     }
 
-    /// What all callers got.
+    /// What all callers got since the start.
     pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
+        let forgotten = locked(&self.forgotten);
+        let mut summary = forgotten.clone();
         for runtime in self.map.pin().values() {
             summary.add(&runtime.meter, runtime.in_flight());
         }
@@ -258,5 +272,36 @@ impl Runtimes {
         let mut all: Vec<_> = self.map.pin().values().cloned().collect();
         all.sort_by(|a, b| a.id.cmp(&b.id));
         all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::catalog::Change;
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::testing::tools;
+
+    #[test]
+    fn what_callers_got_is_counted_still_when_the_extension_is_gone() {
+        let (catalog, mut writer) = Catalog::new();
+        let tools = tools(catalog);
+        writer.apply(Change {
+            upserts: vec![entry(extension("e"))],
+            ..change(1)
+        });
+        let called = tools.selector.catalog().get("e").unwrap();
+        let extension = called.extension();
+        let runtime = tools.runtimes.of(&called);
+        runtime.called(&extension.version, Status::Success, Duration::ZERO);
+        let successes = || tools.runtimes.summary().of(Status::Success);
+        assert_eq!(successes(), 1);
+        writer.apply(Change {
+            removals: vec![extension.id.clone()],
+            ..change(2)
+        });
+        tools.runtimes.follow(tools.selector.catalog());
+        assert!(tools.runtimes.get("e").is_none());
+        assert_eq!(successes(), 1);
     }
 }

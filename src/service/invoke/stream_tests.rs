@@ -32,5 +32,8 @@ async fn what_is_waited_for_after_the_whole_for_a_standstills_sake_is_waited_for
     let second = stream.next().await;
     assert!(matches!(second, Piece::Chunk(_)), "{second:?}");
     let last = locked(&case.waits).last().copied();
-    assert!(last.is_some_and(|until| until >= Instant::now()), "{last:?}");
+    assert!(
+        last.is_some_and(|until| until >= Instant::now()),
+        "{last:?}"
+    );
 }

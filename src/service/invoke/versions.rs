@@ -173,7 +173,7 @@ impl VersionRuntime {
     /// Its circuit began anew: it is no longer held to fail by what had been in its window.
     pub(super) fn forgive(&self) {
         self.gate.clear();
-        self.failing_since_us.store(0, Ordering::Relaxed);
+        self.fails_since(None);
     }
 
     /// Its latencies of the last one to two minutes, where they are not the extension's.
@@ -197,13 +197,18 @@ impl VersionRuntime {
         let now = match since {
             _ if !ails => None,
             Some(since) if !anew => Some(since),
-            _ => view.first_failure,
+            // Slow calls open it without any.
+            _ => view.first_failure.or(view.opened_at),
         };
         if since != now {
-            let us = now.map_or(0, |tick| tick.elapsed().as_micros().saturating_add(1));
-            let us = u64::try_from(us).unwrap_or(u64::MAX);
-            self.failing_since_us.store(us, Ordering::Relaxed);
+            self.fails_since(now);
         }
+    }
+
+    fn fails_since(&self, since: Option<Tick>) {
+        let us = since.map_or(0, |tick| tick.elapsed().as_micros().saturating_add(1));
+        let us = u64::try_from(us).unwrap_or(u64::MAX);
+        self.failing_since_us.store(us, Ordering::Relaxed);
     }
 
     fn since(&self) -> Option<Tick> {
@@ -227,12 +232,17 @@ impl VersionRuntime {
         }
     }
 
-    /// The same of `transition`, which no outcome has made. After one that closes nothing speaks against
-    /// the version, unless it is degraded.
+    /// The same of `transition`, which no outcome has made. One that opens is since when it fails, and
+    /// after one that closes nothing speaks against the version, unless it is degraded.
     pub fn failing_at(&self, transition: &Transition) -> Failing {
+        let (from, to) = (transition.from, transition.to);
+        let is_well = !self.gate.is_degraded();
+        if is_well && from == CircuitState::Closed && to == CircuitState::Open {
+            self.fails_since(Some(transition.at));
+        }
         let failing = self.failing();
-        if transition.to == CircuitState::Closed && !self.gate.is_degraded() {
-            self.failing_since_us.store(0, Ordering::Relaxed);
+        if is_well && to == CircuitState::Closed {
+            self.fails_since(None);
         }
         failing
     }

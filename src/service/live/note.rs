@@ -17,9 +17,6 @@ use crate::service::observe::{ListenerState, Observation, Observer};
 /// Notes that may wait for the feed; more are lost, the log has them all the same.
 const CAPACITY: usize = 256;
 
-/// Extensions named in one note.
-const NAMED: usize = 5;
-
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
@@ -197,14 +194,8 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
                 false => words.join(", "),
             };
             let mut text = format!("revision {revision}: {words}");
-            let named = changed.ids.iter().take(NAMED);
-            let named: Vec<_> = named.map(ExtensionId::as_str).collect();
-            if !named.is_empty() {
-                let more = match changed.ids.len() > NAMED {
-                    true => ", ...",
-                    false => "",
-                };
-                text.push_str(&format!(" ({}{more})", named.join(", ")));
+            if let Some(ids) = changed.named() {
+                text.push_str(&format!(" ({ids})"));
             }
             if let Some(by) = &changed.by {
                 text.push_str(&format!(" by {}", quoted(by)));
@@ -213,7 +204,9 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
         }
         Observation::LoadFailed { error, .. } => {
             let error = error.outside();
-            (Tone::Bad, format!("load failed: {error}; the data is kept"))
+            // Also before there is any.
+            let text = format!("load failed: {error}; the data served is unchanged");
+            (Tone::Bad, text)
         }
         Observation::Quarantined { origin, reason } => {
             (Tone::Warn, format!("{origin} is quarantined: {reason}"))
@@ -275,6 +268,7 @@ mod tests {
     use crate::domain::catalog::{ActiveSource, Counts};
     use crate::domain::overload::Overload;
     use crate::service::observe::{Changed, Trigger};
+    use crate::service::source::SourceError;
 
     fn id() -> ExtensionId {
         ExtensionId::parse("guard").unwrap()
@@ -352,6 +346,13 @@ mod tests {
         let nothing = loaded(Counts::default(), Changed::default());
         let told = "revision 7: no extension changed";
         check(&nothing, Some((Tone::Plain, told)));
+        let failed = Observation::LoadFailed {
+            trigger: Trigger::Start,
+            error: SourceError::Unreadable("no such folder".into()),
+        };
+        let told = "load failed: fixtures cannot be read: no such folder; the data served is \
+                    unchanged";
+        check(&failed, Some((Tone::Bad, told)));
         let link = Observation::NatsUp {
             connection: "lookup",
             up: false,

@@ -152,8 +152,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         };
         let read = fixtures.read().await;
         self.files_are_read = read.is_ok();
-        let everything = read.inspect_err(|_| self.status.fixtures_failed())?;
-        Ok(self.apply_read(Read::Everything(everything), started))
+        Ok(self.apply_read(Read::Everything(read?), started))
     }
 
     async fn load_database(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {

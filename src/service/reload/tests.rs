@@ -103,13 +103,14 @@ impl Fixtures for Arc<OneFile> {
     }
 }
 
-/// Keeps the changes of source, whether the database could be used, the revisions loaded, and which
-/// one was announced when what follows from the next one was done.
+/// Keeps the changes of source, whether the database could be used, the revisions loaded, how many
+/// loads failed, and which one was announced when what follows from the next one was done.
 #[derive(Clone, Default)]
 struct Moves {
     sources: Arc<Mutex<Vec<(ActiveSource, ActiveSource)>>>,
     usable: Arc<Mutex<Vec<bool>>>,
     loaded: Arc<Mutex<Vec<(u64, usize)>>>,
+    failed: Arc<AtomicU64>,
     announced: Arc<Mutex<Vec<u64>>>,
 }
 
@@ -124,6 +125,9 @@ impl Observer for Moves {
             Observation::Loaded {
                 revision, counts, ..
             } => self.loaded.lock().unwrap().push((*revision, counts.added)),
+            Observation::LoadFailed { .. } => {
+                self.failed.fetch_add(1, Ordering::Relaxed);
+            }
             _ => {}
         }
     }
@@ -308,6 +312,17 @@ async fn files_that_could_not_be_read_are_read_again_without_another_edit() {
     run.within(LONGEST_RETRY * 3, |run| run.reads() > reads)
         .await;
     assert_eq!(run.files_read(), files_read + 1, "once is enough");
+    run.stopped().await;
+}
+
+/// `stats` counts what the metric does.
+#[tokio::test(start_paused = true)]
+async fn a_load_that_fails_is_one_error_also_where_neither_source_can_be_read() {
+    let run = start(SourceMode::Auto, false);
+    run.files.missing.store(true, Ordering::Relaxed);
+    let failed = |run: &Running| run.moves.failed.load(Ordering::Relaxed);
+    run.within(SYNC_INTERVAL, |run| failed(run) > 2).await;
+    assert_eq!(run.status.load_figures().1, failed(&run));
     run.stopped().await;
 }
 

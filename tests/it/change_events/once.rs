@@ -102,7 +102,12 @@ async fn what_changes_while_nobody_runs_is_told_by_the_next() {
     let daemon = rig.daemon().setting("INSTANCE_ID", "pod-1").spawn().await;
     daemon.wait_ready().await;
     events.wait("e120", &["extension_created"], 1).await;
-    assert_eq!(events.of_kind("extension_created").len(), 120);
+    let told = events.of_kind("extension_created");
+    assert_eq!(told.len(), 120);
+    // When it was changed, not when somebody came to publish it.
+    let audit = rig.ask("audit", &json!({"id": "e1"})).await.ok();
+    assert_eq!(told[0]["subject"], "e1");
+    assert_eq!(told[0]["time"], audit["entries"][0]["timestamp"]);
 
     daemon.sigterm();
     assert_eq!(daemon.wait_exit(DEADLINE).await, 0);

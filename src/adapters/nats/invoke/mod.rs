@@ -109,6 +109,10 @@ impl Handler<Route> for Arc<InvokeServer> {
             self.count(Duration::ZERO, &Err::<(), _>(error));
         }
     }
+
+    fn refused(&self, subject: &str) {
+        self.respond.refused(subject);
+    }
 }
 
 impl InvokeServer {

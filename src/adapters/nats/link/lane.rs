@@ -48,6 +48,9 @@ pub trait Handler<T>: Send + Sync + 'static {
 
     /// [`message`](Self::message) panicked over this one, and what it had appended is gone.
     fn panicked(&self, tag: T, message: &Message<'_>, turn: &mut Turn);
+
+    /// The server does not permit what was sent to `subject`.
+    fn refused(&self, _subject: &str) {}
 }
 
 /// What a lane has beside the requests that it serves: an inbox of its own, timers, and an ear for

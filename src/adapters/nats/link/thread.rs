@@ -280,6 +280,9 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
                                 shared.refused.send_replace(true);
                             }
                         }
+                        if let (Refusal::Publish(subject), Some(served)) = (&refusal, served) {
+                            served.handler.refused(subject);
+                        }
                         shared.companion.refused(&refusal);
                         self.notice(refusal.to_string());
                     }

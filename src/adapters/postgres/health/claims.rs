@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 
 use super::call::{Parameter, bigint, count};
 use super::{PostgresHealth, Table, Unusable};
+use crate::adapters::postgres::stamp::Stamp;
 use crate::service::health_store::{
     Change, ChangeKind, Claimed, Claims, RevisionChanges, StoreError,
 };
@@ -38,7 +39,7 @@ const CLAIM: &str = "
         RETURNING CASE WHEN known.sound THEN known.after ELSE c.revision END AS after,
             c.revision AS up_to),
     entries AS (
-        SELECT a.extension_id, a.action, a.changed_by, a.changes, a.revision,
+        SELECT a.extension_id, a.action, a.changed_by, a.changes, a.revision, a.timestamp AS made,
             row_number() OVER (PARTITION BY a.revision ORDER BY a.id) AS place,
             count(*) OVER w AS total,
             count(*) FILTER (WHERE a.action = 'created') OVER w AS created,
@@ -53,10 +54,11 @@ const CLAIM: &str = "
                 CASE WHEN jsonb_typeof(side) = 'object' THEN side ELSE '{}' END)
             FROM unnest(ARRAY[e.changes -> 'old', e.changes -> 'new']) AS side
             ORDER BY 1) END,
-        (e.changes -> 'reason')::text, e.place, e.created, e.deleted, e.changed_by
+        (e.changes -> 'reason')::text, e.place, e.created, e.deleted, e.changed_by, e.made
     FROM claimed LEFT JOIN entries e ON e.place <= 100
     UNION ALL
-    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL WHERE NOT EXISTS (SELECT FROM before)
+    SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+    WHERE NOT EXISTS (SELECT FROM before)
     ORDER BY 2, 8";
 
 const ENTRIES: Table = Table("extension_audit_log", &[3]);
@@ -105,8 +107,10 @@ fn entry(row: &Row) -> Result<Option<RevisionChanges>, Unusable> {
         return Ok(None);
     };
     let fields: Option<Vec<Box<str>>> = row.try_get(5)?;
+    let made: Option<Stamp> = row.try_get(11)?;
     Ok(Some(RevisionChanges {
         revision: count(revision),
+        at: made.and_then(Stamp::moment),
         total: count(row.try_get(2)?),
         created: count(row.try_get(8)?),
         deleted: count(row.try_get(9)?),

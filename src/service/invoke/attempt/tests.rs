@@ -10,7 +10,11 @@ const SECOND: Duration = Duration::from_secs(1);
 
 #[tokio::test(start_paused = true)]
 async fn no_retry_begins_after_the_deadline_however_long_its_pause_took() {
-    let case = Case::new(r#"{"retry":1}"#, (answer::ERROR_CODE, "503"), Clock::default());
+    let case = Case::new(
+        r#"{"retry":1}"#,
+        (answer::ERROR_CODE, "503"),
+        Clock::default(),
+    );
     let mut asked = invocation();
     asked.deadline = Some(asked.received + SECOND);
     let accepted = case.invoker.accept(&mut asked).unwrap();
