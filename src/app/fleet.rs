@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 use super::automatic;
 use super::essential::Essential;
 use super::shared::Shared;
 use crate::adapters::nats::calls::Calls;
-use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, Restored, keep_calm};
+use crate::service::fleet::{Keeper, OverrideKeeper, OverrideQueue, keep_calm};
 use crate::service::health::tell_summaries;
 
-/// Starts the tasks. The answer completes when the circuits are as the fleet left them.
+/// Starts the tasks. The answer is empty when the circuits are as the fleet left them.
 pub(super) fn start(
     shared: &Shared,
     caller: &Arc<Calls>,
     overrides: OverrideQueue,
     essential: &mut Essential,
-) -> Restored {
+) -> TaskTracker {
     let settings = &shared.settings;
     let summaries = tell_summaries(
         Arc::clone(&shared.health),
@@ -30,10 +32,11 @@ pub(super) fn start(
     let interval = settings.health.flush_interval;
     let calm = keep_calm(shared.tools.clone(), interval, stopped.clone());
     essential.spawn("calm", calm);
+    let restored = TaskTracker::new();
+    restored.close();
     let Some(store) = &shared.store else {
-        return Restored::missing(0);
+        return restored;
     };
-    let restored = Restored::missing(2);
     let keeper = Keeper::new(
         Arc::clone(store),
         shared.tools.clone(),
@@ -42,7 +45,7 @@ pub(super) fn start(
         interval,
     );
     let signs = shared.changed.signs();
-    let keeping = keeper.run(signs, restored.clone(), stopped.clone());
+    let keeping = keeper.run(signs, restored.token(), stopped.clone());
     essential.spawn("health", keeping);
     let keeper = OverrideKeeper::new(
         Arc::clone(store),
@@ -51,7 +54,7 @@ pub(super) fn start(
         settings.source.sync_interval,
     );
     let (news, signs) = (shared.overridden.signs(), shared.changed.signs());
-    let keeping = keeper.run(news, signs, restored.clone(), stopped);
+    let keeping = keeper.run(news, signs, restored.token(), stopped);
     essential.spawn("overrides", keeping);
     restored
 }

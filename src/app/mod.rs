@@ -36,7 +36,6 @@ use crate::config::Settings;
 use crate::documents::desk::Desk;
 use crate::domain::catalog::ActiveSource;
 use crate::service::clock::standstill::{self, timeout};
-use crate::service::fleet::Restored;
 use crate::service::live::Notes;
 use crate::service::meter::Count;
 use crate::service::readiness::Part;
@@ -233,13 +232,13 @@ async fn start_serving(
     links: Links,
     shared: &Shared,
     desk: Arc<Desk>,
-    restored: Restored,
+    restored: TaskTracker,
 ) -> Server {
     shared.progress.first_load().await;
     if shared.catalog.head().source == ActiveSource::Database {
         // What operators forced should hold from the first request on. A slow store must not keep a
         // sidecar from serving.
-        let _late = timeout(RESTORE_PATIENCE, restored.all()).await;
+        let _late = timeout(RESTORE_PATIENCE, restored.wait()).await;
     }
     shared.readiness.open(Part::Data);
     links.serve(shared.nats_parts(desk))

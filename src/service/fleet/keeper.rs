@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::alive::{Alive, FEW};
 use super::figures::FleetFigures;
 use super::held;
 use super::jittered;
-use super::restored::Restored;
 use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
@@ -86,13 +86,19 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Exchanges health until `stop`; then flushes what is left, for as long as it is let live.
-    /// `signs` signal that the catalog changed.
-    pub async fn run(mut self, mut signs: Signs, restored: Restored, stop: CancellationToken) {
+    /// `signs` signal that the catalog changed; `restoring` is held until what the fleet knows is
+    /// taken over.
+    pub async fn run(
+        mut self,
+        mut signs: Signs,
+        restoring: TaskTrackerToken,
+        stop: CancellationToken,
+    ) {
         let begun = stop.run_until_cancelled(self.begin(&mut signs)).await;
         if begun.is_none() {
             return;
         }
-        restored.one();
+        drop(restoring);
         stop.run_until_cancelled(self.keep()).await;
         self.finish().await;
     }

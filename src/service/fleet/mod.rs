@@ -12,7 +12,6 @@ mod figures;
 mod held;
 mod keeper;
 mod overrides;
-mod restored;
 mod signal;
 mod spot;
 mod totals;
@@ -25,7 +24,6 @@ pub use alive::Alive;
 pub use figures::FleetFigures;
 pub use keeper::Keeper;
 pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, Wanted, orders};
-pub use restored::Restored;
 pub use signal::{Signal, Signs};
 pub use spot::Spot;
 

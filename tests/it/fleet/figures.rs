@@ -16,12 +16,13 @@ use beamline_registry::domain::routing::Resolved;
 use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::circuits::Circuits;
 use beamline_registry::service::clock::Clock;
-use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, Restored, Signal};
+use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, Signal};
 use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::Observers;
 use beamline_registry::service::selection::{HealthRouting, Selector};
 use beamline_registry::service::spans::Spans;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::harness::TestDatabase;
@@ -133,10 +134,11 @@ impl Sidecar {
             Alive::default(),
             interval,
         );
-        let (stop, restored) = (CancellationToken::new(), Restored::missing(1));
-        let running = keeper.run(Signal::default().signs(), restored.clone(), stop.clone());
+        let (stop, restored) = (CancellationToken::new(), TaskTracker::new());
+        restored.close();
+        let running = keeper.run(Signal::default().signs(), restored.token(), stop.clone());
         let task = tokio::spawn(running);
-        tokio::time::timeout(DEADLINE, restored.all())
+        tokio::time::timeout(DEADLINE, restored.wait())
             .await
             .unwrap();
         Self {

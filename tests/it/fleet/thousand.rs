@@ -19,7 +19,7 @@ use beamline_registry::service::circuits::Circuits;
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::fleet::changes::{ChangeEvents, ChangeTeller};
 use beamline_registry::service::fleet::{
-    Alive, FleetFigures, Keeper, OverrideKeeper, Restored, Signal, orders,
+    Alive, FleetFigures, Keeper, OverrideKeeper, Signal, orders,
 };
 use beamline_registry::service::health_store::RevisionChanges;
 use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
@@ -32,6 +32,7 @@ use beamline_registry::service::spans::Spans;
 use beamline_registry::service::status::{SourceMode, Status};
 use tokio::time::{interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::harness::{Postgres, TestDatabase};
@@ -143,11 +144,11 @@ impl Simulation {
             status: Arc::clone(&status),
             observers: observers.clone(),
         };
-        let restored = Restored::missing(2);
+        let restored = TaskTracker::new();
         let (stop, signs) = (self.stop.clone(), changed.signs());
-        tokio::spawn(keeper.run(signs, restored.clone(), stop.clone()));
+        tokio::spawn(keeper.run(signs, restored.token(), stop.clone()));
         let (news, signs) = (overridden.signs(), changed.signs());
-        tokio::spawn(overrides.run(news, signs, restored, stop.clone()));
+        tokio::spawn(overrides.run(news, signs, restored.token(), stop.clone()));
         tokio::spawn(teller.run(stop.clone()));
         let (reloader, reload) = Reloader::new(Parts {
             writer,

@@ -12,12 +12,12 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use applied::Applied;
 pub use queue::{Order, OverrideHandle, OverrideQueue, Wanted, orders};
 
 use super::jittered;
-use super::restored::Restored;
 use super::signal::Signs;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
@@ -56,25 +56,24 @@ impl<S: Overrides> OverrideKeeper<S> {
     }
 
     /// Follows the store until `stop`. `news` signals that an override may have changed, `changed`
-    /// that the catalog has: then what was read before is held against it.
+    /// that the catalog has: then what was read before is held against it. `restoring` is held until
+    /// the circuits are as the store wants them.
     pub async fn run(
         mut self,
         mut news: Signs,
         mut changed: Signs,
-        restored: Restored,
+        restoring: TaskTrackerToken,
         stop: CancellationToken,
     ) {
-        let mut restored = Some(restored);
+        let mut restoring = Some(restoring);
         let observers = self.tools.observers.clone();
         loop {
             let looking = survived(&observers, self.look_again());
             let Some(read) = stop.run_until_cancelled(looking).await else {
                 return;
             };
-            if matches!(read, Some(Ok(true)))
-                && let Some(restored) = restored.take()
-            {
-                restored.one();
+            if matches!(read, Some(Ok(true))) {
+                drop(restoring.take());
             }
             let pause = match read {
                 Some(Ok(_)) => self.sync_interval,
