@@ -9,12 +9,11 @@ use std::ops::Range;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use thiserror::Error;
 
 use super::context::{Context, Scalar};
 use super::extension::ExtensionType;
 use super::ids::ExtensionId;
-use super::json::{JsonObject, members};
+use super::json::{JsonObject, KeyFault, members};
 
 /// What goes to an extension.
 #[derive(Debug, Clone, Copy)]
@@ -33,16 +32,6 @@ pub struct Envelope<'a> {
     pub config: &'a JsonObject,
     /// The request's own config, an object.
     pub request_config: Option<&'a RawValue>,
-}
-
-/// A field of the request that does not fit into an envelope.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{field}` {rule}")]
-pub struct EnvelopeError {
-    /// The field, with a dot before a field within it.
-    pub field: Cow<'static, str>,
-    /// The rule it breaks.
-    pub rule: &'static str,
 }
 
 /// What the registry itself sends to a provider, beside the fields of the payload.
@@ -93,7 +82,10 @@ impl Body {
 
 impl Envelope<'_> {
     /// The request body, one JSON object.
-    pub fn body(&self) -> Result<Body, EnvelopeError> {
+    ///
+    /// # Errors
+    /// The field of the request that does not fit, with a dot before a field within it.
+    pub fn body(&self) -> Result<Body, KeyFault> {
         let metadata = self.metadata.map_or("{}", RawValue::get);
         let config = overlaid(self.config, self.request_config);
         let payload = self.payload.get();
@@ -169,21 +161,19 @@ fn fields(object: &str) -> BTreeMap<Key<'_>, &RawValue> {
 }
 
 /// The fields of a provider's payload, as written between its braces.
-fn provider_fields(payload: &str) -> Result<&str, EnvelopeError> {
+fn provider_fields(payload: &str) -> Result<&str, KeyFault> {
     let inner = payload.strip_prefix('{');
     let inner = inner.and_then(|rest| rest.strip_suffix('}'));
-    let inner = inner.ok_or(EnvelopeError {
-        field: "payload".into(),
-        rule: "must be a JSON object for a provider",
-    })?;
+    let not_an_object = || KeyFault::new("payload", "must be a JSON object for a provider");
+    let inner = inner.ok_or_else(not_an_object)?;
     // A key that is no text is none of ours.
     let members = members(payload).into_iter().flatten();
     let mut keys = members.filter_map(|member| member.key);
     match keys.find(|key| RESERVED.contains(&&**key)) {
-        Some(name) => Err(EnvelopeError {
-            field: format!("payload.{name}").into(),
-            rule: "is reserved: the registry itself sets it for a provider",
-        }),
+        Some(name) => Err(KeyFault::new(
+            format!("payload.{name}"),
+            "is reserved: the registry itself sets it for a provider",
+        )),
         None => Ok(inner.trim_ascii()),
     }
 }

@@ -35,7 +35,7 @@ const PROVIDER: Request<'static> = Request {
     ..PRE
 };
 
-fn body(request: &Request<'_>) -> Result<String, EnvelopeError> {
+fn body(request: &Request<'_>) -> Result<String, KeyFault> {
     let optional = |json: &str| (!json.is_empty()).then(|| raw(json));
     let (metadata, request_config) = (optional(request.metadata), optional(request.request_config));
     let envelope = Envelope {
@@ -67,7 +67,7 @@ fn body(request: &Request<'_>) -> Result<String, EnvelopeError> {
 }
 
 fn refused(request: &Request<'_>) -> String {
-    body(request).unwrap_err().field.into_owned()
+    body(request).unwrap_err().key
 }
 
 #[test]

@@ -116,7 +116,7 @@ impl Plan {
         };
         let body = envelope
             .body()
-            .map_err(|e| RegistryError::field(&e.field, e.rule))?;
+            .map_err(|e| RegistryError::field(&e.key, e.rule))?;
         let own_timeout = Duration::from_millis(resolved.timeout_ms.into());
         let (received, patience) = (invocation.received, invocation.timeout);
         Ok(Self {
