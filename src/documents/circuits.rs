@@ -10,8 +10,7 @@ use super::resting::RestingBody;
 use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
-use crate::service::health::CircuitQuery;
-use crate::service::health::{CircuitPage, CircuitPlace, CircuitRow, Forced};
+use crate::service::health::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -77,12 +76,9 @@ pub(super) enum ForcedBody {
 }
 
 impl ForcedBody {
-    fn of(forced: Forced) -> Self {
-        match forced {
-            Forced::No => Self::Flag(false),
-            Forced::Until(at) => time(at).map_or(Self::Flag(true), Self::Until),
-            Forced::WithoutEnd => Self::Flag(true),
-        }
+    fn of(row: &CircuitRow) -> Self {
+        let flag = Self::Flag(row.listed.view.forced_until.is_some());
+        row.forced_until.and_then(time).map_or(flag, Self::Until)
     }
 }
 
@@ -110,7 +106,7 @@ pub fn circuit(row: &CircuitRow) -> Bytes {
         error_rate: view.error_rate,
         opened_at: row.opened_at.and_then(time),
         retry_at: row.retry_at.and_then(time),
-        forced: ForcedBody::of(row.forced),
+        forced: ForcedBody::of(row),
         resting: RestingBody::all(&row.resting),
     })
 }

@@ -41,21 +41,10 @@ pub struct CircuitRow {
     pub opened_at: Option<SystemTime>,
     /// From when on a call may try; only of an open one, and not of one held without an end.
     pub retry_at: Option<SystemTime>,
-    /// Whether an operator holds it.
-    pub forced: Forced,
+    /// Until when an operator holds it; nothing where none does, or without an end.
+    pub forced_until: Option<SystemTime>,
     /// What rests after push-back: that is separate from the circuit, and does not move it.
     pub resting: Vec<Resting>,
-}
-
-/// Whether an operator holds a circuit in its state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Forced {
-    /// No.
-    No,
-    /// Until then.
-    Until(SystemTime),
-    /// Until it is changed.
-    WithoutEnd,
 }
 
 impl Health {
@@ -93,9 +82,7 @@ impl Health {
             listed,
             opened_at: view.opened_at.map(|tick| clock.wall(tick)),
             retry_at: view.retry_at.and_then(|tick| clock.due(tick)),
-            forced: view.forced_until.map_or(Forced::No, |until| {
-                clock.due(until).map_or(Forced::WithoutEnd, Forced::Until)
-            }),
+            forced_until: view.forced_until.and_then(|tick| clock.due(tick)),
         }
     }
 }

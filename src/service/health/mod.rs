@@ -19,7 +19,7 @@ mod versions;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use circuits::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow, Forced};
+pub use circuits::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow};
 pub use standing::{Condition, Standing};
 pub use summary::Summary;
 pub use teller::tell_summaries;

@@ -516,14 +516,15 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
         panic!("{page:?}");
     };
     let view = a.listed.view;
-    assert_eq!((view.state, a.forced), (CircuitState::Closed, Forced::No));
+    assert_eq!(
+        (view.state, view.forced_until, a.forced_until),
+        (CircuitState::Closed, None, None)
+    );
     assert_eq!(
         (view.error_rate, a.opened_at, a.retry_at),
         (Some(0.0), None, None)
     );
-    let Forced::Until(end) = b.forced else {
-        panic!("{b:?}");
-    };
+    let end = b.forced_until.unwrap();
     let left = end.duration_since(SystemTime::now()).unwrap();
     assert!(left > minute / 2 && left <= minute);
 
@@ -537,7 +538,9 @@ fn circuits_are_paged_and_tell_who_holds_them_until_when() {
     let [c] = &page.circuits[..] else {
         panic!("{page:?}");
     };
-    assert_eq!((c.forced, c.retry_at), (Forced::WithoutEnd, None));
+    let forced_until = c.listed.view.forced_until;
+    assert_eq!((forced_until, c.forced_until), (Some(Tick::NEVER), None));
+    assert_eq!(c.retry_at, None);
     assert!(c.opened_at.is_some());
 
     // Of one extension: the status page asks so, however many circuits there are.
