@@ -53,7 +53,7 @@ impl AuditArguments {
             since: when("since", self.since.as_deref())?,
             until: when("until", self.until.as_deref())?,
             before: self.before,
-            limit: page_limit(self.limit)?,
+            limit: page_limit(self.limit),
         })
     }
 }

@@ -11,6 +11,7 @@ use super::{time, to_bytes};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::error::RegistryError;
 use crate::service::health::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow};
+use crate::service::read::page_limit;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -43,7 +44,7 @@ impl CircuitsArguments {
         let after = self.cursor.as_deref().map(parse_cursor);
         Ok(CircuitQuery {
             id: self.id.clone(),
-            limit: self.limit,
+            limit: page_limit(self.limit),
             after: after.transpose()?,
         })
     }

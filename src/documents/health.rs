@@ -13,6 +13,7 @@ use crate::service::error::RegistryError;
 use crate::service::health::{
     FailureRow, HealthPage, HealthQuery, Standing, StateFilter, Summary, VersionStanding,
 };
+use crate::service::read::page_limit;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -55,7 +56,7 @@ impl HealthArguments {
         let after = self.cursor.as_deref().map(super::list::parse_cursor);
         Ok(HealthQuery {
             state: state.transpose()?,
-            limit: self.limit,
+            limit: page_limit(self.limit),
             after: after.transpose()?,
         })
     }

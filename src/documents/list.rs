@@ -69,7 +69,7 @@ impl ListArguments {
             enabled: self.enabled.map_or(Some(true), |filter| filter.0),
             selector: selector.map_err(|rule| RegistryError::field("selector", rule))?,
             after: after.transpose()?,
-            limit: page_limit(self.limit)?,
+            limit: page_limit(self.limit),
         })
     }
 }

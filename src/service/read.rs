@@ -13,7 +13,6 @@ use crate::domain::entry::{Entry, Refusal};
 use crate::domain::ids::InstanceId;
 use crate::domain::listing::{Page, PageRequest};
 use crate::domain::routing::Verdict;
-use crate::domain::whole;
 
 /// How many entries a page has by default.
 pub const DEFAULT_PAGE: usize = 100;
@@ -137,14 +136,11 @@ impl Reads {
     }
 }
 
-/// How many entries a page has, as a request asks for it.
-///
-/// # Errors
-/// The limit is 0 or over [`MAX_PAGE`].
-pub fn page_limit(asked: Option<u64>) -> Result<usize, RegistryError> {
-    let limit = usize::try_from(asked.unwrap_or(DEFAULT_PAGE as u64)).ok();
-    let limit = limit.filter(|limit| (1..=MAX_PAGE).contains(limit));
-    limit.ok_or_else(|| RegistryError::field("limit", whole::rule(1, MAX_PAGE)))
+/// How many entries a page has, as a request asks for it. What is out of bounds was refused when it
+/// was read.
+pub fn page_limit(asked: Option<u64>) -> usize {
+    let asked = asked.and_then(|asked| usize::try_from(asked).ok());
+    asked.unwrap_or(DEFAULT_PAGE).min(MAX_PAGE)
 }
 
 #[cfg(test)]

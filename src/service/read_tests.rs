@@ -67,7 +67,7 @@ fn a_stored_record_is_there_enabled_or_not() {
 fn a_page_has_from_one_to_a_thousand_entries() {
     let reads = reads();
     let request = |limit| PageRequest {
-        limit: page_limit(limit).unwrap(),
+        limit: page_limit(limit),
         ..PageRequest::default()
     };
     let (page, revision) = reads.list(&request(None));
@@ -81,13 +81,6 @@ fn a_page_has_from_one_to_a_thousand_entries() {
     };
     let (rest, _) = reads.list(&rest);
     assert_eq!((rest.entries.len(), rest.total, rest.more), (2, 3, false));
-    for limit in [0, 1001, u64::MAX] {
-        let error = page_limit(Some(limit)).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "`limit` must be a whole number from 1 to 1000"
-        );
-    }
 }
 
 #[test]

@@ -146,7 +146,7 @@ impl Desk {
         let Some(id) = read.arguments.id.as_deref() else {
             let query = read.arguments.query()?;
             self.fresh(read.freshness).await?;
-            let page = health::page(&self.health.list(&query)?, max_bytes)?;
+            let page = health::page(&self.health.list(&query), max_bytes)?;
             return Ok(Answer::plain(page));
         };
         request::id(Some(id))?;

@@ -212,3 +212,18 @@ fn reload_refuses_what_it_does_not_know() {
     let error = reload_arguments(br#"{"idd":"x"}"#).unwrap_err();
     assert_eq!(error.code(), "invalid_request");
 }
+
+#[test]
+fn a_page_has_from_one_to_a_thousand_rows() {
+    let limit = |json: &str| {
+        let payload = format!(r#"{{"limit":{json}}}"#);
+        optional_object::<ListArguments>(payload.as_bytes()).map(|arguments| arguments.limit)
+    };
+    assert_eq!(limit("1").unwrap(), Some(1));
+    assert_eq!(limit("1000").unwrap(), Some(1000));
+    for out in ["0", "1001", "18446744073709551615"] {
+        let error = limit(out).unwrap_err();
+        let rule = "`limit` must be a whole number from 1 to 1000";
+        assert_eq!(error.to_string(), rule, "{out}");
+    }
+}

@@ -7,7 +7,6 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::Listed;
 use crate::service::error::RegistryError;
 use crate::service::invoke::Resting;
-use crate::service::read::page_limit;
 
 /// The place of a circuit in listings: by id, then by version.
 pub type CircuitPlace = (ExtensionId, VersionName);
@@ -17,8 +16,8 @@ pub type CircuitPlace = (ExtensionId, VersionName);
 pub struct CircuitQuery {
     /// Only circuits of this extension.
     pub id: Option<String>,
-    /// The most that are returned; `None` for the usual length of a page.
-    pub limit: Option<u64>,
+    /// The most that are returned.
+    pub limit: usize,
     /// Only circuits after this place.
     pub after: Option<CircuitPlace>,
 }
@@ -51,9 +50,8 @@ impl Health {
     /// A page of the circuits.
     ///
     /// # Errors
-    /// A limit out of bounds, or no such extension.
+    /// No such extension.
     pub fn circuits(&self, query: &CircuitQuery) -> Result<CircuitPage, RegistryError> {
-        let limit = page_limit(query.limit)?;
         let clock = &self.tools.clock;
         let mut listed = self.tools.circuits.snapshot(clock.tick());
         if let Some(id) = &query.id {
@@ -63,8 +61,8 @@ impl Health {
         if let Some((id, version)) = &query.after {
             listed.retain(|circuit| (&circuit.id, &circuit.version) > (id, version));
         }
-        let more = listed.len() > limit;
-        listed.truncate(limit);
+        let more = listed.len() > query.limit;
+        listed.truncate(query.limit);
         let circuits = listed.into_iter();
         Ok(CircuitPage {
             circuits: circuits.map(|it| self.circuit(it)).collect(),

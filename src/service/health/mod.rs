@@ -30,7 +30,6 @@ use super::error::RegistryError;
 use super::fleet::FleetFigures;
 use super::health_store::Figures;
 use super::invoke::Tools;
-use super::read::page_limit;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::listing::{PageRequest, Position};
@@ -47,8 +46,8 @@ pub struct Health {
 pub struct HealthQuery {
     /// Only extensions of which this is so.
     pub state: Option<StateFilter>,
-    /// The most that are returned; `None` for the usual length of a page.
-    pub limit: Option<u64>,
+    /// The most that are returned.
+    pub limit: usize,
     /// Only extensions after this place.
     pub after: Option<Position>,
 }
@@ -121,11 +120,7 @@ impl Health {
     }
 
     /// A page of extensions.
-    ///
-    /// # Errors
-    /// A limit out of bounds.
-    pub fn list(&self, query: &HealthQuery) -> Result<HealthPage, RegistryError> {
-        let limit = page_limit(query.limit)?;
+    pub fn list(&self, query: &HealthQuery) -> HealthPage {
         let (now, mut page) = (Instant::now(), HealthPage::default());
         page.summary = self.summary();
         for entry in self.candidates(query) {
@@ -133,13 +128,13 @@ impl Health {
             if query.state.is_some_and(|state| !state.matches(&standing)) {
                 continue;
             }
-            if page.standings.len() == limit {
+            if page.standings.len() == query.limit {
                 page.more = true;
                 break;
             }
             page.standings.push(standing);
         }
-        Ok(page)
+        page
     }
 
     /// All extensions together. What nothing is known of is not looked at: it is healthy.
