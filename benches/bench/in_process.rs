@@ -18,7 +18,7 @@ use beamline_registry::domain::record::{EXTENSION, Fields, Gate};
 use beamline_registry::domain::subject::{Subject, SubjectPattern};
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::lookup::Lookups;
-use beamline_registry::service::selection::{HealthRouting, Selector};
+use beamline_registry::service::selection::Selector;
 use beamline_registry::service::spans::{Spans, Work};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -180,16 +180,13 @@ fn entry(number: usize, policy: &Policy) -> Arc<Entry> {
 
 /// Chooses as the daemon does while no extension fails.
 fn selector(catalog: &Arc<Catalog>) -> Arc<Selector> {
-    let routing = HealthRouting {
-        enabled: true,
-        min_success_rate: 0.8,
-    };
     let (circuits, clock) = (Arc::default(), Clock::default());
     Arc::new(Selector {
         catalog: Arc::clone(catalog),
         environment: None,
         circuits,
-        routing,
+        health_routing: true,
+        min_success_rate: 0.8,
         clock,
     })
 }

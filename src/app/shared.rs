@@ -39,7 +39,7 @@ use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::readiness::Readiness;
 use crate::service::reload::{Parts, ReloadHandle, Reloader};
-use crate::service::selection::{HealthRouting, Selector};
+use crate::service::selection::Selector;
 use crate::service::skipped::Skipped;
 use crate::service::spans::Spans;
 use crate::service::stats::Stats;
@@ -119,10 +119,8 @@ impl Shared {
             catalog: Arc::clone(&catalog),
             environment: settings.identity.environment.clone(),
             circuits: Arc::clone(&circuits),
-            routing: HealthRouting {
-                enabled: health.routing,
-                min_success_rate: health.min_success_rate,
-            },
+            health_routing: health.routing,
+            min_success_rate: health.min_success_rate,
             clock,
         });
         let lookups = Arc::new(Lookups::new(Arc::clone(&selector)));

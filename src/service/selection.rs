@@ -21,15 +21,6 @@ use crate::domain::words::words;
 /// One request of each kind in this many tries a version that the others avoid.
 const TRIAL_SHARE: u32 = 20;
 
-/// Whether and when health leads calls elsewhere.
-#[derive(Debug, Clone, Copy)]
-pub struct HealthRouting {
-    /// Whether it does at all.
-    pub enabled: bool,
-    /// The success rate under which a version gives way, 0 to 1.
-    pub min_success_rate: f64,
-}
-
 words! {
     /// Why a request is served by what it is served by, or by nothing.
     pub enum Reason {
@@ -106,8 +97,10 @@ pub struct Selector {
     pub environment: Option<String>,
     /// What it chooses by.
     pub circuits: Arc<Circuits>,
-    /// Likewise.
-    pub routing: HealthRouting,
+    /// Whether health leads calls elsewhere at all.
+    pub health_routing: bool,
+    /// The success rate under which a version gives way, 0 to 1.
+    pub min_success_rate: f64,
     /// The clock of the circuits.
     pub clock: Clock,
 }
@@ -167,7 +160,7 @@ impl Selector {
             Some(version) => entry.choose_version(version),
             None => entry.choose(wanted.context),
         };
-        let led = self.routing.enabled && !named;
+        let led = self.health_routing && !named;
         let chosen = match chosen {
             Ok(chosen) => chosen,
             Err(Refusal::AutoDisabled) if led && serves_but_for_the_machine(entry, wanted) => {
@@ -206,7 +199,7 @@ impl Selector {
             context,
             turns: Some(Turns::Calls),
         };
-        let led = self.routing.enabled;
+        let led = self.health_routing;
         led.then(|| self.fallback(entry, wanted, find)).flatten()
     }
 
@@ -247,7 +240,7 @@ impl Selector {
         }
         let rate = circuit.view(now).success_rate;
         // Some calls go on: without them, a recovery would go unnoticed.
-        rate.is_some_and(|rate| rate < self.routing.min_success_rate)
+        rate.is_some_and(|rate| rate < self.min_success_rate)
             && !turns.is_some_and(|turns| circuit.takes_turn(turns, TRIAL_SHARE))
     }
 

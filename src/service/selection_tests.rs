@@ -42,15 +42,12 @@ impl Case {
             ..change(1)
         });
         let (circuits, clock) = (Arc::new(Circuits::default()), Clock::default());
-        let routing = HealthRouting {
-            enabled,
-            min_success_rate: 0.8,
-        };
         let selector = Selector {
             catalog,
             environment: None,
             circuits: Arc::clone(&circuits),
-            routing,
+            health_routing: enabled,
+            min_success_rate: 0.8,
             clock,
         };
         Self {

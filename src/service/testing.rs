@@ -7,21 +7,18 @@ use super::circuits::Circuits;
 use super::clock::Clock;
 use super::invoke::{Limits, Runtimes, Tools};
 use super::observe::Observers;
-use super::selection::{HealthRouting, Selector};
+use super::selection::Selector;
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::Catalog;
 
 /// A selector whose circuits are all closed.
 pub(crate) fn selector(catalog: Arc<Catalog>, environment: Option<String>) -> Selector {
-    let routing = HealthRouting {
-        enabled: true,
-        min_success_rate: 0.8,
-    };
     Selector {
         catalog,
         environment,
         circuits: Arc::default(),
-        routing,
+        health_routing: true,
+        min_success_rate: 0.8,
         clock: Clock::default(),
     }
 }
@@ -41,10 +38,6 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
         half_open_max_requests: 3,
         trial_limit: Duration::from_secs(60),
     };
-    let routing = HealthRouting {
-        enabled: true,
-        min_success_rate: 0.8,
-    };
     let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
     let defaults = Limits {
         max_payload_bytes: 1000,
@@ -57,7 +50,8 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
             catalog,
             environment: None,
             circuits: Arc::clone(&circuits),
-            routing,
+            health_routing: true,
+            min_success_rate: 0.8,
             clock,
         }),
         runtimes: Arc::new(Runtimes::new(defaults)),

@@ -251,7 +251,7 @@ impl Tools {
             alone: entry.has_one_version(),
             clock: self.clock,
             observers: self.observers.clone(),
-            min_success_rate: self.selector.routing.min_success_rate,
+            min_success_rate: self.selector.min_success_rate,
             runtime,
         }
     }

@@ -19,7 +19,7 @@ use beamline_registry::service::clock::Clock;
 use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, Signal};
 use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::Observers;
-use beamline_registry::service::selection::{HealthRouting, Selector};
+use beamline_registry::service::selection::Selector;
 use beamline_registry::service::spans::Spans;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -57,15 +57,12 @@ fn tools(incarnation: Incarnation) -> Tools {
         revision: 1,
     });
     let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
-    let routing = HealthRouting {
-        enabled: false,
-        min_success_rate: 0.8,
-    };
     let selector = Selector {
         catalog,
         environment: None,
         circuits: Arc::clone(&circuits),
-        routing,
+        health_routing: false,
+        min_success_rate: 0.8,
         clock,
     };
     let long = Duration::from_secs(60);

@@ -26,7 +26,7 @@ use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::{Observation, Observer, Observers};
 use beamline_registry::service::progress::Progress;
 use beamline_registry::service::reload::{Parts, Reloader};
-use beamline_registry::service::selection::{HealthRouting, Selector};
+use beamline_registry::service::selection::Selector;
 use beamline_registry::service::source::{Fixtures, SourceError};
 use beamline_registry::service::spans::Spans;
 use beamline_registry::service::status::{SourceMode, Status};
@@ -218,10 +218,6 @@ impl Simulation {
 
 fn tools(catalog: Arc<Catalog>, observers: Observers) -> Tools {
     let (circuits, clock) = (Arc::<Circuits>::default(), Clock::default());
-    let routing = HealthRouting {
-        enabled: false,
-        min_success_rate: 0.8,
-    };
     let breaker = breaker::Settings {
         enabled: true,
         failure_threshold: 5,
@@ -238,7 +234,8 @@ fn tools(catalog: Arc<Catalog>, observers: Observers) -> Tools {
         catalog,
         environment: None,
         circuits: Arc::clone(&circuits),
-        routing,
+        health_routing: false,
+        min_success_rate: 0.8,
         clock,
     };
     Tools {
