@@ -8,7 +8,7 @@ use super::list::cursor;
 use super::page::{Item, fit};
 use super::request::{OfOne, numbers};
 use super::stats::milliseconds;
-use super::{time, to_bytes};
+use super::{shown, time, to_bytes};
 use crate::service::error::RegistryError;
 use crate::service::health::{
     FailureRow, HealthPage, HealthQuery, Standing, StateFilter, Summary, VersionStanding,
@@ -145,7 +145,7 @@ impl<'a> FailedAttempt<'a> {
     fn of(row: &'a FailureRow) -> Self {
         let failed = &row.failed;
         Self {
-            at: time(row.at),
+            at: shown(failed.at),
             version: row.version.as_str(),
             instance: failed.instance.as_deref(),
             attempt: (failed.attempt > 0).then_some(failed.attempt),
@@ -227,8 +227,8 @@ pub fn health(standing: &Standing, failures: Option<&[FailureRow]>) -> Bytes {
             p50_latency_ms: standing.p50.map(milliseconds),
             p95_latency_ms: standing.p95.map(milliseconds),
             p99_latency_ms: standing.p99.map(milliseconds),
-            last_success: standing.last_success.and_then(time),
-            last_failure: standing.last_failure.and_then(time),
+            last_success: sums.last_success.and_then(shown),
+            last_failure: sums.last_failure.and_then(shown),
             circuit_breaker_state: standing.circuit.as_str(),
             circuit_breaker_opened_at: standing.opened_at.and_then(time),
         },

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::to_bytes;
 use crate::domain::ids::{ExtensionId, VersionName};
-use crate::service::clock::millis;
+use crate::service::clock::{Clock, millis};
 use crate::service::live::{Note, Point, Row};
 
 #[derive(Serialize)]
@@ -139,7 +139,7 @@ fn point(point: &Point) -> PointBody {
 
 fn note_body(note: &Note) -> NoteBody<'_> {
     NoteBody {
-        at: epoch_ms(note.at()),
+        at: epoch_ms(Clock::default().wall_of(note.at)),
         tone: note.tone.as_str(),
         id: note.id.as_ref().map(ExtensionId::as_str),
         text: &note.text,

@@ -37,12 +37,15 @@ pub mod stored;
 pub mod switch;
 pub mod verb;
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::domain::json::JsonObject;
 use crate::domain::moment::rfc3339 as time;
+use crate::service::clock::Clock;
 
 /// What goes over HTTP, for its schemas.
 #[derive(utoipa::OpenApi)]
@@ -93,6 +96,11 @@ fn exact(buffer: Vec<u8>) -> Bytes {
 fn raw(object: &JsonObject) -> &RawValue {
     let empty = || serde_json::from_str("{}").unwrap_or(RawValue::NULL);
     object.raw().unwrap_or_else(empty)
+}
+
+/// A moment as it is shown, by the wall clock as it is set now.
+fn shown(at: Instant) -> Option<String> {
+    time(Clock::default().wall_of(at))
 }
 
 /// A digest as it is shown: 16 hexadecimal digits.

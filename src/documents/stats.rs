@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::page::ENVELOPE_BYTES;
-use super::{digest, time, to_bytes};
+use super::{digest, shown, time, to_bytes};
 use crate::service::clock::millis;
 use crate::service::invoke::{Status, Summary};
 use crate::service::stats;
@@ -118,7 +118,7 @@ fn database(state: &DatabaseState) -> DatabaseLink {
         state: state.as_str(),
         reason: down.map(|down| down.error.trouble.as_str()),
         error: down.map(|down| down.error.outside()),
-        since: down.and_then(|down| time(down.since())),
+        since: down.and_then(|down| shown(down.since.into_std())),
     }
 }
 
@@ -147,7 +147,7 @@ pub fn stats(sidecar: &stats::Stats, max_bytes: usize) -> (u64, Bytes) {
         load_count: loads,
         error_count: load_errors,
         last_error: last_error.as_deref(),
-        last_reload: last_reload.and_then(|reload| time(reload.at())),
+        last_reload: last_reload.and_then(|reload| shown(reload.at.into_std())),
         last_reload_duration_ms: last_reload.map(|reload| milliseconds(reload.duration)),
         staleness_ms: status.staleness().map(millis),
         lookups: LookupCounts {

@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::clock::{Clock, millis};
+use super::clock::millis;
 use super::observe::ListenerState;
 use super::trouble::DatabaseError;
 use crate::domain::lock::locked;
@@ -23,16 +23,9 @@ pub const INVOCATIONS: &str = "invoke";
 #[derive(Debug, Clone, Copy)]
 pub struct LastReload {
     /// When it was applied.
-    at: Instant,
+    pub at: Instant,
     /// How long it took.
     pub duration: Duration,
-}
-
-impl LastReload {
-    /// When it was applied, by the wall clock as it is set now.
-    pub fn at(&self) -> SystemTime {
-        Clock::default().wall_of(self.at.into_std())
-    }
 }
 
 /// What a reply reports about the age and origin of its data.
@@ -51,14 +44,7 @@ pub struct Down {
     /// The latest reason.
     pub error: DatabaseError,
     /// When it was first found so.
-    since: Instant,
-}
-
-impl Down {
-    /// When it was first found so, by the wall clock as it is set now.
-    pub fn since(&self) -> SystemTime {
-        Clock::default().wall_of(self.since.into_std())
-    }
+    pub since: Instant,
 }
 
 /// What is known of the database.

@@ -19,10 +19,6 @@ pub struct Standing {
     pub entry: Arc<Entry>,
     /// The fleet's counts and latencies.
     pub sums: HealthSums,
-    /// The fleet's last success, by the wall clock as it is set now.
-    pub last_success: Option<SystemTime>,
-    /// Its last failure, likewise.
-    pub last_failure: Option<SystemTime>,
     /// The share of successes, 0 to 1; `None` before the first call, and after a reset.
     pub success_rate: Option<f64>,
     /// Median latency of the latest calls.
@@ -109,8 +105,6 @@ impl Standing {
                 .map(|tick| clock.wall(tick)),
             state: State::NoData,
             versions: Vec::new(),
-            last_success: sums.last_success.map(|at| clock.wall_of(at)),
-            last_failure: sums.last_failure.map(|at| clock.wall_of(at)),
             sums,
             entry,
         }

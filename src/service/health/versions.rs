@@ -68,8 +68,6 @@ pub struct VersionStanding {
 /// A failed attempt of a version.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FailureRow {
-    /// When its outcome came in, by the wall clock.
-    pub at: SystemTime,
     /// The version that was called.
     pub version: VersionName,
     /// What is known of it.
@@ -168,7 +166,6 @@ impl Health {
             let log = version.failures();
             let failed = log.iter().flat_map(|log| log.newest_first());
             rows.extend(failed.map(|failed| FailureRow {
-                at: self.tools.clock.wall_of(failed.at),
                 version: version.version.clone(),
                 failed: failed.clone(),
             }));

@@ -2,7 +2,7 @@
 //!
 //! What happens often (refused requests, slow consumers) is left to the metrics.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use tokio::sync::mpsc;
 
@@ -11,7 +11,6 @@ use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::quote::quoted;
 use crate::domain::words::words;
-use crate::service::clock::Clock;
 use crate::service::observe::{ListenerState, Observation, Observer};
 
 /// Notes that may wait for the feed; more are lost, the log has them all the same.
@@ -21,7 +20,7 @@ const CAPACITY: usize = 256;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
     /// When.
-    at: Instant,
+    pub at: Instant,
     /// How much it matters.
     pub tone: Tone,
     /// The extension it is about, if it is about one.
@@ -45,11 +44,6 @@ words! {
 }
 
 impl Note {
-    /// When it happened, by the wall clock as it is set now.
-    pub fn at(&self) -> SystemTime {
-        Clock::default().wall_of(self.at)
-    }
-
     /// Whether `other` is a repetition.
     pub(super) fn repeats(&self, other: &Self) -> bool {
         (&self.id, &self.text) == (&other.id, &other.text)
