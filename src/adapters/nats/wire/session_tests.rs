@@ -168,7 +168,6 @@ fn null_is_the_default_and_news_that_cannot_be_read_changes_nothing() {
         "7",
         "{\"headers\":1}",
         "{\"max_payload\":1e6}",
-        "{\"ldm\":true,\"ldm\":true}",
         "{\"ldm\":true,\"connect_urls\":\"b:1\"}",
         "{\"ldm\":true",
         "",
