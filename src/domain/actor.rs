@@ -72,3 +72,31 @@ impl Actor {
         self.source
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_counts_and_is_one_token() {
+        let named = [
+            (ActorSource::None, None),
+            (ActorSource::Field, Some("ann@x")),
+            (ActorSource::Field, Some("bob")),
+        ];
+        let actor = Actor::first_of(named).unwrap();
+        assert_eq!(
+            (actor.name(), actor.source()),
+            ("ann@x", ActorSource::Field)
+        );
+        let nobody = Actor::first_of([]).unwrap();
+        assert_eq!(
+            (nobody.name(), nobody.source()),
+            ("anonymous", ActorSource::None)
+        );
+        assert!(Actor::parse(&"a".repeat(128), ActorSource::Field).is_ok());
+        for bad in ["", "a.b", "a b", "a*", &"a".repeat(129)] {
+            assert!(Actor::parse(bad, ActorSource::Field).is_err(), "{bad}");
+        }
+    }
+}

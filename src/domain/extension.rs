@@ -208,6 +208,24 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::testing;
+
+    #[test]
+    fn what_is_of_an_extension_is_of_no_other_one_of_its_id() {
+        let of = |number: Option<u128>| Extension {
+            incarnation: number.map(Incarnation),
+            ..testing::extension("e")
+        };
+        let first = Whose::of(&of(Some(1)));
+        assert_eq!(first.incarnation(), Some(Incarnation(1)));
+        assert!(first.is(&of(Some(1))) && first.is(&of(None)));
+        assert!(!first.is(&of(Some(2))));
+        // Known once a source has given it.
+        let unknown = Whose::of(&of(None));
+        assert_eq!(unknown.incarnation(), None);
+        assert!(unknown.is(&of(Some(2))));
+        assert!(!unknown.is(&of(Some(1))));
+    }
 
     #[test]
     fn types_are_listed_in_the_order_of_their_names() {

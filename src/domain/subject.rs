@@ -62,7 +62,6 @@ impl SubjectPattern {
         let mut tokens = subject.split('.');
         for wanted in self.0.split('.') {
             match (wanted, tokens.next()) {
-                (_, None) => return false,
                 (">", Some(_)) => return true,
                 ("*", Some(_)) => {}
                 (wanted, Some(token)) if wanted == token => {}
@@ -126,6 +125,16 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_one_and_no_wildcard() {
+        for token in ["a", "1", "_INBOX", "a-b$"] {
+            assert!(is_token(token), "{token}");
+        }
+        for text in ["", "a.b", "*", ">", "a b", "\u{e9}"] {
+            assert!(!is_token(text), "{text}");
+        }
+    }
+
+    #[test]
     fn patterns_match_as_nats_matches() {
         for (pattern, subject, matches) in [
             ("beamline.ext.>", "beamline.ext.pre.x.v1", true),
@@ -134,6 +143,9 @@ mod tests {
             ("a.*.c", "a.b.c.d", false),
             ("a.b", "a.b", true),
             ("a.b", "a", false),
+            ("a.b", "a.c", false),
+            ("a.b", "b.b", false),
+            ("*.*", "a", false),
             (">", "a", true),
         ] {
             let parsed = SubjectPattern::parse(pattern).unwrap();

@@ -153,6 +153,10 @@ mod tests {
             assert_eq!(JsonObject::parse(text).unwrap().as_str(), kept);
         }
         assert_eq!(JsonObject::parse(" {} ").unwrap(), JsonObject::default());
+        assert_eq!(
+            JsonObject::parse(r#"{"a": 1}"#).unwrap().to_string(),
+            r#"{"a":1}"#
+        );
         for bad in [
             "",
             "[]",
