@@ -82,8 +82,8 @@ pub(super) fn urls(settings: &NatsSettings) -> impl Iterator<Item = String> {
     })
 }
 
-/// The same as the client library has them. It does not send a login from an address, so
-/// [`authenticated`] does.
+/// The servers of `settings` as the client library has them. It does not send a login from an
+/// address, so [`authenticated`] does.
 pub(super) fn addresses(settings: &NatsSettings) -> Vec<ServerAddr> {
     urls(settings).filter_map(|url| url.parse().ok()).collect()
 }

@@ -78,8 +78,9 @@ mod tests {
             let (role, mutates) = match verb {
                 Invoke | Report | Cancel => (Role::Invoker, false),
                 Reload | Circuit | Enable | Disable | Promote => (Role::Operator, true),
+                Create | Update | Delete | PutVersion | UpdateVersion | Rollout | DeleteVersion
+                | PutInstance | DeleteInstance => (Role::Admin, true),
                 Audit => (Role::Admin, false),
-                _ if verb.writes() => (Role::Admin, true),
                 _ => (Role::Reader, false),
             };
             assert_eq!((verb.role(), verb.mutates()), (role, mutates), "{verb:?}");

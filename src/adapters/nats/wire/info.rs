@@ -77,7 +77,7 @@ pub(super) fn connect_options(name: &str, login: &Login, secured: bool) -> Value
     }))
 }
 
-/// The same object without members that are null, which are none.
+/// `json` without its members that are null: they count as absent.
 fn without_nulls(mut json: Value) -> Value {
     if let Value::Object(members) = &mut json {
         members.retain(|_, value| !value.is_null());
