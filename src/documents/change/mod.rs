@@ -1,8 +1,7 @@
 //! A requested change: the body of a writing request, the same over NATS and HTTP.
 //!
 //! Writes refuse what they do not know, and name every fault at once: fixing one field at a time
-//! against a production database is tiresome. [`verb`] is the table of the changes and their
-//! fields.
+//! against a production database is tiresome. [`verb`] has the fields of each change.
 
 mod body;
 mod bulk;

@@ -163,7 +163,8 @@ impl Setup {
 pub struct Runtimes {
     map: papaya::HashMap<ExtensionId, Arc<Runtime>, foldhash::fast::RandomState>,
     defaults: Limits,
-    /// What callers got of those that are forgotten: a count does not fall. Locked while any is.
+    /// What callers got of extensions that are forgotten: a count does not fall. Locked while one goes,
+    /// so that no sum has it twice, or not at all.
     forgotten: Mutex<Summary>,
 }
 

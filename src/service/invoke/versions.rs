@@ -39,8 +39,8 @@ pub struct VersionRuntime {
     attempts: Mutex<Vec<Attempts>>,
     /// Nothing of a version that never failed.
     log: Mutex<Option<Box<FailureLog>>>,
-    /// The earliest failure of the window in which it began to fail, in microseconds and 1 more; 0 while
-    /// it does not.
+    /// The earliest failure of the window in which it began to fail, or when its circuit opened without
+    /// one; in microseconds and 1 more, 0 while it does not fail.
     failing_since_us: AtomicU64,
 }
 

@@ -157,8 +157,10 @@ impl<'a, C: Caller> Attempts<'a, C> {
                 }
                 // What the extension did matters more than that its circuit has opened since, or
                 // that the pause took all the time that was left.
-                let in_time = self.is_in_time();
-                in_time.then(|| self.admit().ok()).flatten()
+                match self.is_in_time() {
+                    true => self.admit().ok(),
+                    false => None,
+                }
             } else {
                 None
             };
