@@ -153,6 +153,10 @@ mod tests {
             assert_eq!(JsonObject::parse(text).unwrap().as_str(), kept);
         }
         assert_eq!(JsonObject::parse(" {} ").unwrap(), JsonObject::default());
+        assert_ne!(
+            JsonObject::parse(r#"{"a":1}"#),
+            JsonObject::parse(r#"{"a":2}"#)
+        );
         assert_eq!(
             JsonObject::parse(r#"{"a": 1}"#).unwrap().to_string(),
             r#"{"a":1}"#
