@@ -174,7 +174,7 @@ pub fn parse(
     })?;
     let (command, arguments) = matches.subcommand().unwrap_or(("serve", &matches));
     let mut surroundings = surroundings.clone();
-    surroundings.looks_into_files &= command != "probe";
+    surroundings.reads_everything &= command != "probe";
     let loaded = Settings::load(arguments::given(&matches), &surroundings);
     let (settings, warnings, effective) = loaded.map_err(|faults| {
         err(&harmless(&faults.to_string()));
@@ -204,7 +204,7 @@ mod tests {
             host_name: "host".to_owned(),
             memory_limit: None,
             terminal: false,
-            looks_into_files: true,
+            reads_everything: true,
         };
         let args = ["beamline-registry"]
             .into_iter()

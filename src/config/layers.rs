@@ -62,7 +62,7 @@ impl Layers {
         let prefixed = |key: &str| in_env(format!("{PREFIX}{key}"));
         let named = flag(CONFIG).or_else(|| prefixed(CONFIG));
         let addressed = || flag(HTTP_ADDR.name).or_else(|| prefixed(HTTP_ADDR.name));
-        let named = named.filter(|_| surroundings.looks_into_files || addressed().is_none());
+        let named = named.filter(|_| surroundings.reads_everything || addressed().is_none());
         let file = named.map(|named| this.file(named, surroundings));
         let (path, table) = file.unwrap_or_default();
         let in_file = |key: &str| {
@@ -87,7 +87,7 @@ impl Layers {
 
     /// Lays everything over `layer`.
     fn below(&mut self, layer: Layer<'_>, surroundings: &Surroundings<'_>) {
-        let wanted = |name: &str| surroundings.looks_into_files || name == HTTP_ADDR.name;
+        let wanted = |name: &str| surroundings.reads_everything || name == HTTP_ADDR.name;
         for variable in variables::ALL {
             if wanted(variable.name) && !self.given.contains_key(variable.name) {
                 let given = value(variable, layer, surroundings);
@@ -107,7 +107,7 @@ impl Layers {
         });
         let known = |name: &str| variables::keys().any(|key| key.to_ascii_lowercase() == name);
         for name in table.keys() {
-            if surroundings.looks_into_files && !known(name) {
+            if surroundings.reads_everything && !known(name) {
                 let nearest = variables::nearest(&name.to_ascii_uppercase()).to_ascii_lowercase();
                 let rule = format!("is not a known key; the nearest is {nearest}");
                 let (layer, name) = ("file", format!("{path}:{name}"));

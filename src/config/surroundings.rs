@@ -25,7 +25,7 @@ pub struct Surroundings<'a> {
     pub terminal: bool,
     /// Whether all settings are read, and the files that they name. For `probe` it is `HTTP_ADDR`
     /// only: the daemon that it asks may go on with what it has read.
-    pub looks_into_files: bool,
+    pub reads_everything: bool,
 }
 
 impl Surroundings<'static> {
@@ -37,7 +37,7 @@ impl Surroundings<'static> {
             host_name: whoami::hostname().unwrap_or_default(),
             memory_limit: memory::limit(),
             terminal: io::stderr().is_terminal(),
-            looks_into_files: true,
+            reads_everything: true,
         }
     }
 }

@@ -69,7 +69,7 @@ fn store_naming(
         host_name: "test".to_owned(),
         memory_limit: None,
         terminal: false,
-        looks_into_files: true,
+        reads_everything: true,
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     let pool = Pool::new(&settings.database.unwrap(), instance_id).unwrap();

@@ -49,7 +49,7 @@ pub(crate) fn settings(url: &str) -> DatabaseSettings {
         host_name: "test".to_owned(),
         memory_limit: None,
         terminal: false,
-        looks_into_files: true,
+        reads_everything: true,
     };
     let (settings, _, _) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     settings.database.unwrap()

@@ -97,7 +97,7 @@ mod tests {
             host_name: "host".to_owned(),
             memory_limit: None,
             terminal: false,
-            looks_into_files: true,
+            reads_everything: true,
         };
         for (line, configured) in [
             ("dev .", false),

@@ -388,7 +388,7 @@ fn a_probe_reads_where_to_ask_and_nothing_else() {
         host_name: String::new(),
         memory_limit: None,
         terminal: false,
-        looks_into_files: false,
+        reads_everything: false,
     };
     let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
     assert_eq!(settings.http.addr, Some("127.0.0.1:1".parse().unwrap()));
@@ -414,7 +414,7 @@ fn a_value_that_is_not_utf8_is_a_fault_and_hides_no_lower_layer() {
         host_name: String::new(),
         memory_limit: Some(256 << 20),
         terminal: false,
-        looks_into_files: true,
+        reads_everything: true,
     };
     let faults = Settings::load(BTreeMap::new(), &surroundings).unwrap_err();
     let text = faults.to_string();

@@ -46,7 +46,7 @@ fn load(
         host_name: "pod-1.local".to_owned(),
         memory_limit: Some(256 << 20),
         terminal: false,
-        looks_into_files: true,
+        reads_everything: true,
     };
     let flags = flags
         .iter()
@@ -122,7 +122,7 @@ fn calls_may_hold_a_quarter_of_the_memory_within_the_bounds_of_the_setting() {
             host_name: String::new(),
             memory_limit,
             terminal: false,
-            looks_into_files: true,
+            reads_everything: true,
         };
         let (settings, ..) = Settings::load(BTreeMap::new(), &surroundings).unwrap();
         let found = settings.limits.max_in_flight_bytes;
