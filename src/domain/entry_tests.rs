@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::extension::Version;
+use crate::domain::rollout::Rollout;
 use crate::domain::testing::{context, entry, extension, prepare, rollout, rules, version};
 
 /// Which version serves a request with this context.
@@ -260,4 +261,83 @@ fn what_a_version_leaves_out_is_the_extensions_own() {
         "an empty object is a value of its own"
     );
     assert_eq!(resolved.subject.as_str(), "beamline.ext.version");
+}
+
+#[test]
+fn the_first_plain_version_is_the_last_that_some_context_could_choose() {
+    let mut extension = extension("x");
+    extension.versions = vec![
+        with_rules("v5", ACME),
+        with_rollout("v4", 0),
+        with_rollout("v3", 10),
+        disabled(version("v2")),
+        version("v0"),
+    ];
+    let entry = entry(extension);
+    let names = entry.taking_part().map(|(candidate, takes_part)| {
+        let version = candidate.resolve(entry.extension()).version;
+        (version.as_str(), takes_part)
+    });
+    let expected = [
+        ("v5", true),
+        ("v4", false),
+        ("v3", true),
+        ("v2", false),
+        ("v1", true),
+        ("v0", false),
+    ];
+    assert_eq!(names.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn one_reply_is_ready_where_nothing_in_a_request_makes_a_difference() {
+    let ready = |extension: &Extension| {
+        let entry = entry(extension.clone());
+        entry.unconditional().map(|reply| reply.bytes.to_vec())
+    };
+    let mut alone = extension("x");
+    assert_eq!(ready(&alone).unwrap(), b"v1");
+    alone.versions = vec![with_rules("v2", ACME)];
+    assert_eq!(ready(&alone), None);
+    alone.versions = vec![version("v0")];
+    assert!(ready(&alone).is_some());
+    alone.enabled = false;
+    assert_eq!(ready(&alone), None);
+}
+
+#[test]
+fn only_a_share_that_serves_beside_the_current_version_can_be_given_up() {
+    let halting = |name: &str, percent: u32| Version {
+        rollout: Rollout::parse(&format!(
+            r#"{{"by":"tenant_id","percent":{percent},"halt":{{}}}}"#
+        ))
+        .ok(),
+        ..version(name)
+    };
+    for (row, halts) in [
+        (halting("v2", 10), true),
+        (halting("v2", 0), false),
+        (disabled(halting("v2", 10)), false),
+        (with_rollout("v2", 10), false),
+        (halting("v1", 10), false),
+    ] {
+        let mut extension = extension("x");
+        let name = row.version.clone();
+        extension.versions = vec![row.clone()];
+        let entry = entry(extension);
+        assert_eq!(entry.halt(&name).is_some(), halts, "{row:?}");
+        assert!(entry.halts() || !halts, "{row:?}");
+    }
+    assert!(!entry(extension("x")).halts());
+}
+
+#[test]
+fn a_reply_names_the_state_of_the_circuit_in_its_place() {
+    let reply = PreparedReply {
+        bytes: Bytes::from_static(br#"{"state":"closed","id":"x"}"#),
+        state_at: 10,
+    };
+    assert_eq!(reply.in_state(CircuitState::Closed), reply.bytes);
+    let open = reply.in_state(CircuitState::Open);
+    assert_eq!(open, br#"{"state":"open","id":"x"}"#.as_slice());
 }

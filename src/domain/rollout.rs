@@ -271,6 +271,9 @@ mod tests {
         ] {
             let rollout = Rollout::parse(&format!(r#"{{"by":"t","percent":{percent}}}"#)).unwrap();
             assert_eq!(rollout.threshold, threshold, "{percent}");
+            assert_eq!(rollout.is_nobodys(), threshold == 0, "{percent}");
+            assert!(threshold == 0 || rollout.admits(threshold - 1), "{percent}");
+            assert!(!rollout.admits(threshold), "{percent}");
         }
     }
 

@@ -41,7 +41,7 @@ mod tests {
     #[test]
     fn versions_in_order_of_age() {
         let ordered = [
-            "1.0", "1.0.1", "1.2", "1.10", "2", "v1", "v2", "v2-rc", "v9", "v10", "v10a",
+            "1.0", "1.0.1", "1.2", "1.10", "2", "10", "v1", "v2", "v2-rc", "v9", "v10", "v10a",
         ];
         for (i, a) in ordered.iter().enumerate() {
             for (j, b) in ordered.iter().enumerate() {
