@@ -93,15 +93,20 @@ impl Site {
         self.ask("invoke", &body).await
     }
 
-    /// The state of the circuit of `id`, which `lookup` and `explain` must agree on while nobody
-    /// stands in for it.
+    /// The state of the circuit of `id`, on which `lookup` and `explain` must agree while nobody stands
+    /// in for it, and it does not change meanwhile.
     pub(crate) async fn circuit(&self, id: &str) -> String {
-        let [looked_up, explained] =
-            ["lookup", "explain"].map(|verb| self.send(verb, id.to_owned()));
-        let field = "circuit_breaker_state";
-        let looked_up = looked_up.await.ok()[field].clone();
-        assert_eq!(looked_up, explained.await.ok()[field]);
-        looked_up.as_str().unwrap().to_owned()
+        let state = async |verb: &str| {
+            let reply = self.send(verb, id.to_owned()).await;
+            reply.ok()["circuit_breaker_state"].clone()
+        };
+        loop {
+            let (before, looked_up) = (state("explain").await, state("lookup").await);
+            if state("explain").await == before {
+                assert_eq!(looked_up, before);
+                return looked_up.as_str().unwrap().to_owned();
+            }
+        }
     }
 }
 
