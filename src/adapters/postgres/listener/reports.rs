@@ -44,15 +44,11 @@ impl Reports {
         self.overrides.give();
     }
 
-    /// Reads a notification; whether a look at the definitions is due. A revision that is served
-    /// already is not new, nor does an override concern the reader of definitions. Revisions come in
-    /// their order: one that is not above the `last` is of another history.
+    /// Reads a notification; whether a look at the definitions is due. An override does not concern
+    /// the reader of definitions.
     pub(super) fn heard(&self, payload: &str, last: &mut u64) -> bool {
         match payload.parse::<u64>() {
-            Ok(revision) => {
-                let before = std::mem::replace(last, revision);
-                revision > self.progress.current() || revision <= before
-            }
+            Ok(revision) => is_news(revision, self.progress.current(), last),
             Err(_) if payload == OVERRIDE => {
                 self.overrides.give();
                 false
@@ -81,6 +77,35 @@ impl Reports {
         if self.status.database_silent(error) {
             let down = Observation::DatabaseDown(error.clone());
             self.observers.observe(&down);
+        }
+    }
+}
+
+/// Whether a notified revision is news. One that is served already is not: a thousand sidecars would
+/// look for nothing. Revisions come in their order: one that is not above the `last` is of another
+/// history.
+fn is_news(revision: u64, served: u64, last: &mut u64) -> bool {
+    let before = std::mem::replace(last, revision);
+    revision > served || revision <= before
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_served_already_is_no_news_and_what_goes_back_is() {
+        let mut last = 5;
+        for (revision, news) in [
+            (6, false),
+            (9, false),
+            (10, false),
+            (11, true),
+            (11, true),
+            (3, true),
+            (4, false),
+        ] {
+            assert_eq!(is_news(revision, 10, &mut last), news, "{revision}");
         }
     }
 }
