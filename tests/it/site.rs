@@ -34,6 +34,23 @@ impl Site {
         site
     }
 
+    /// With a daemon that is ready, on a server that lets it do less: `permissions` of a user, in the
+    /// notation of the server's configuration.
+    pub(crate) async fn restricted(permissions: &str, fixtures: &Value) -> (Self, Daemon) {
+        let config = format!(
+            "no_auth_user: anyone
+            authorization {{ users: [
+                {{ user: anyone, password: secret }}
+                {{ user: sidecar, password: secret, permissions: {{ {permissions} }} }}
+            ] }}"
+        );
+        let nats = NatsServer::builder().config(&config).start().await;
+        let site = Self::on(nats, fixtures).await;
+        let daemon = site.daemon().setting("NATS_USER", "sidecar");
+        let daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+        (site, daemon)
+    }
+
     /// With [`extensions`] and a daemon that is ready.
     pub(crate) async fn served() -> (Self, Daemon) {
         Self::serving(&extensions()).await

@@ -115,6 +115,7 @@ impl Tools {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -124,6 +125,7 @@ mod tests {
     use crate::domain::failures::Failed;
     use crate::domain::quarantine::Quarantine;
     use crate::domain::testing::{change, entry, extension, fault};
+    use crate::service::circuits::Circuit;
     use crate::service::invoke::{Reported, Verdict};
     use crate::service::observe::{Failing, Observer, Observers};
     use crate::service::testing::tools;
@@ -144,6 +146,18 @@ mod tests {
         }
     }
 
+    /// The circuit of `e`, restored as open.
+    fn opened(tools: &Tools) -> Arc<Circuit> {
+        let served = tools.selector.catalog().get("e").unwrap();
+        let setup = tools.runtimes.setup(&served);
+        let settings = || setup.limits.breaker.clone();
+        let extension = served.extension();
+        let circuits = &tools.circuits;
+        let circuit = circuits.get_or_create(extension, &extension.version, settings);
+        circuit.restore_open(tools.clock.tick(), Duration::from_secs(60));
+        circuit
+    }
+
     #[test]
     fn a_circuit_restored_while_its_extension_was_out_of_service_closes_when_it_is_back() {
         let (catalog, writer) = Catalog::new();
@@ -151,15 +165,8 @@ mod tests {
         let mut apply = followed(&tools, writer);
         apply(1, true);
 
-        let served = tools.selector.catalog().get("e").unwrap();
-        let setup = tools.runtimes.setup(&served);
-        let settings = || setup.limits.breaker.clone();
-        let extension = served.extension();
-        let circuits = &tools.circuits;
-        let circuit = circuits.get_or_create(extension, &extension.version, settings);
-        let now = tools.clock.tick();
-        circuit.restore_open(now, Duration::from_secs(60));
-        let state = || circuit.view(now).state;
+        let circuit = opened(&tools);
+        let state = || circuit.view(tools.clock.tick()).state;
         assert_eq!(state(), CircuitState::Open);
         apply(2, false);
         assert_eq!(state(), CircuitState::Closed);
@@ -184,17 +191,10 @@ mod tests {
             upserts: e(true),
             ..change(1)
         });
-        let served = tools.selector.catalog().get("e").unwrap();
-        let setup = tools.runtimes.setup(&served);
-        let settings = || setup.limits.breaker.clone();
-        let extension = served.extension();
-        let circuits = &tools.circuits;
-        let circuit = circuits.get_or_create(extension, &extension.version, settings);
-        let now = tools.clock.tick();
-        circuit.restore_open(now, Duration::from_secs(60));
-        let state = || circuit.view(now).state;
+        let circuit = opened(&tools);
+        let state = || circuit.view(tools.clock.tick()).state;
         apply(Change {
-            removals: vec![extension.id.clone()],
+            removals: vec![ExtensionId::parse("e").unwrap()],
             quarantine: Quarantine::new([fault("e", 1)]),
             ..change(2)
         });

@@ -5,7 +5,7 @@ use futures_util::StreamExt;
 use serde_json::Value;
 
 use crate::harness::daemon::{field, message};
-use crate::harness::{DEADLINE, NatsServer, eventually};
+use crate::harness::{DEADLINE, eventually};
 use crate::rig::metric;
 use crate::site::{Site, extensions, subject};
 
@@ -99,18 +99,8 @@ async fn replies_go_only_where_replies_may_go() {
 /// Its callers wait in vain: somebody else has to see it.
 #[tokio::test]
 async fn an_answer_that_the_server_does_not_permit_is_counted() {
-    let config = r#"
-        no_auth_user: anyone
-        authorization { users: [
-            { user: anyone, password: secret }
-            { user: sidecar, password: secret,
-              permissions: { publish: { deny: ["_INBOX.denied.>"] } } }
-        ] }
-    "#;
-    let nats = NatsServer::builder().config(config).start().await;
-    let site = Site::on(nats, &extensions()).await;
-    let daemon = site.daemon().setting("NATS_USER", "sidecar");
-    let daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let denied = r#"publish: { deny: ["_INBOX.denied.>"] }"#;
+    let (site, daemon) = Site::restricted(denied, &extensions()).await;
     let nats = site.client.nats();
     for verb in ["lookup", "get", "invoke"] {
         nats.publish_with_reply(subject(verb), "_INBOX.denied.1", "plain".into())

@@ -497,18 +497,9 @@ async fn far_side(near: &NatsServer, far: NatsServer) -> NatsServer {
 /// Whatever is sent there reaches nobody: the extension need not go on.
 #[tokio::test]
 async fn a_stream_to_where_we_may_not_publish_is_cancelled() {
-    let config = r#"
-        no_auth_user: anyone
-        authorization { users: [
-            { user: anyone, password: secret }
-            { user: sidecar, password: secret,
-              permissions: { publish: { deny: ["_INBOX.denied.>"] } } }
-        ] }
-    "#;
-    let nats = NatsServer::builder().config(config).start().await;
-    let site = Site::on(nats, &json!([record("x", json!({}))])).await;
-    let daemon = site.daemon().setting("NATS_USER", "sidecar");
-    let _daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let denied = r#"publish: { deny: ["_INBOX.denied.>"] }"#;
+    let fixtures = json!([record("x", json!({}))]);
+    let (site, _daemon) = Site::restricted(denied, &fixtures).await;
     let _x = site.play("x", Behaviour::endless(1)).await;
     let mut heard = Heard::on(&site.nats.url()).await;
     let client = async_nats::connect(site.nats.url()).await.unwrap();

@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::record;
-use crate::harness::{Answer, Behaviour, DEADLINE, FaultProxy, NatsServer, Reply, eventually};
+use crate::harness::{Answer, Behaviour, DEADLINE, FaultProxy, Reply, eventually};
 use crate::site::{Site, subject};
 
 /// The daemon's own link breaks, not the extension's: whoever waits gets one answer or none, nobody
@@ -84,18 +84,9 @@ async fn a_server_that_restarts_is_waited_for() {
 /// What the server denies to this sidecar, it denies to the sidecar, not to the extension.
 #[tokio::test]
 async fn a_subject_denied_to_us_is_nobodys_fault() {
-    let config = r#"
-        no_auth_user: anyone
-        authorization { users: [
-            { user: anyone, password: secret }
-            { user: sidecar, password: secret, permissions: { publish: { deny: ["*.ext.x.>"] } } }
-        ] }
-    "#;
-    let nats = NatsServer::builder().config(config).start().await;
+    let denied = r#"publish: { deny: ["*.ext.x.>"] }"#;
     let fixtures = json!([record("x", json!({"retry": 3})), record("y", json!({}))]);
-    let site = Site::on(nats, &fixtures).await;
-    let daemon = site.daemon().setting("NATS_USER", "sidecar");
-    let _daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let (site, _daemon) = Site::restricted(denied, &fixtures).await;
     let x = site.play("x", Behaviour::Echo).await;
     let y = site.play("y", Behaviour::Held(Answer::new("{}"))).await;
     let (held, ()) = tokio::join!(site.call("y", json!({})), async {
@@ -113,18 +104,9 @@ async fn a_subject_denied_to_us_is_nobodys_fault() {
 /// Nor is it an extension's fault that its answers are denied to this sidecar.
 #[tokio::test]
 async fn answers_denied_to_us_are_nobodys_fault() {
-    let config = r#"
-        no_auth_user: anyone
-        authorization { users: [
-            { user: anyone, password: secret }
-            { user: sidecar, password: secret,
-              permissions: { subscribe: { deny: ["_INBOX.*.>"] } } }
-        ] }
-    "#;
-    let nats = NatsServer::builder().config(config).start().await;
-    let site = Site::on(nats, &json!([record("x", json!({"retry": 3}))])).await;
-    let daemon = site.daemon().setting("NATS_USER", "sidecar");
-    let _daemon = site.start(daemon.setting("NATS_PASSWORD", "secret")).await;
+    let denied = r#"subscribe: { deny: ["_INBOX.*.>"] }"#;
+    let fixtures = json!([record("x", json!({"retry": 3}))]);
+    let (site, _daemon) = Site::restricted(denied, &fixtures).await;
     let x = site.play("x", Behaviour::Echo).await;
     let denied = site.call("x", json!({})).await;
     assert_eq!(denied.error(), (403, "forbidden".to_owned()));

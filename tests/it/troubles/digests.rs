@@ -1,12 +1,12 @@
 //! What changed without a revision while nobody was connected is found at once. CASES.md D3.
 
-use crate::harness::FaultProxy;
+use crate::harness::{Daemon, FaultProxy};
 use crate::rig::{Rig, insert, set_timeout_ms, silently};
 use crate::schema::run;
 use serde_json::json;
 
-#[tokio::test]
-async fn after_a_reconnect_the_digest_is_compared_at_the_first_good_read() {
+/// A daemon that serves `x` and has just lost its database.
+async fn cut_off() -> (Rig, FaultProxy, Daemon) {
     let rig = Rig::start().await;
     run(&rig.sql, &insert("x")).await;
     let proxy = FaultProxy::start(rig.database.addr()).await;
@@ -18,6 +18,12 @@ async fn after_a_reconnect_the_digest_is_compared_at_the_first_good_read() {
     rig.wait_stats("/listener/state", json!("listening")).await;
     proxy.cut().await;
     rig.wait_stats("/database/state", json!("away")).await;
+    (rig, proxy, daemon)
+}
+
+#[tokio::test]
+async fn after_a_reconnect_the_digest_is_compared_at_the_first_good_read() {
+    let (rig, proxy, _daemon) = cut_off().await;
     run(&rig.sql, &silently(&set_timeout_ms("x", 77))).await;
     proxy.heal().await;
     rig.wait_timeout_ms("x", 77).await;
@@ -26,17 +32,7 @@ async fn after_a_reconnect_the_digest_is_compared_at_the_first_good_read() {
 /// Where the trigger that stamps rows rests too, no digest shows what was changed.
 #[tokio::test]
 async fn what_was_changed_with_disabled_triggers_is_found_after_a_reconnect_too() {
-    let rig = Rig::start().await;
-    run(&rig.sql, &insert("x")).await;
-    let proxy = FaultProxy::start(rig.database.addr()).await;
-    let daemon = rig
-        .daemon_at(&rig.database.url_at(proxy.addr()))
-        .spawn()
-        .await;
-    daemon.wait_ready().await;
-    rig.wait_stats("/listener/state", json!("listening")).await;
-    proxy.cut().await;
-    rig.wait_stats("/database/state", json!("away")).await;
+    let (rig, proxy, _daemon) = cut_off().await;
     for (switch, change) in [
         ("DISABLE", set_timeout_ms("x", 77)),
         ("ENABLE", String::new()),
