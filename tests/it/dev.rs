@@ -86,11 +86,8 @@ async fn a_call_in_flight_is_answered_after_ctrl_c() {
     let client = Client::connect(&url).await;
     let held = Behaviour::Held(Answer::new(r#"{"payload":{}}"#));
     let extension = Extension::at(&url, "beamline.ext.mine", held).await;
-    eventually("it serves", DEADLINE, async || {
-        let asked = client.try_request("beamline.registry.lookup", "mine", DEADLINE);
-        asked.await.is_some_and(|reply| !reply.is_no_responders())
-    })
-    .await;
+    let ready = |line: &str| line.contains(" ready ").then_some(());
+    dev.wait_line("that it serves", ready).await;
     let call = json!({"id": "mine", "payload": {}});
     let called = client.request_json("beamline.registry.invoke", &call);
     let interrupted = async {

@@ -82,6 +82,7 @@ async fn play(mut settings: Settings, once: bool, screen: &Screen) -> Result<(),
         ended = ended => ended,
         () = signals.twice(&stop) => return Err("interrupted again: leaving at once".into()),
     };
+    server.stop().await;
     toured?.map_err(|error| format!("the tour went wrong: {}", chain(&*error)))?;
     Ok(served??)
 }

@@ -33,8 +33,7 @@ pub(super) fn command() -> Command {
 pub(super) async fn run(invocation: &Invocation) -> Ended {
     let mut settings = invocation.settings.clone();
     let mut signals = Signals::catch().map_err(|error| failure(&error.to_string()))?;
-    // Gone when this is over.
-    let _server = match has_server(invocation) {
+    let server = match has_server(invocation) {
         true => None,
         false => {
             let server = PrivateServer::start("dev").await;
@@ -61,6 +60,9 @@ pub(super) async fn run(invocation: &Invocation) -> Ended {
         () = signals.twice(&stop) => return Err(failure("interrupted again: leaving at once")),
     };
     tapping.abort();
+    if let Some(server) = server {
+        server.stop().await;
+    }
     match served {
         Ok(served) => served.map_err(|error| failure(&chain(&error))),
         // The panic hook has logged where.

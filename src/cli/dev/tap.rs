@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(50);
 /// Between two attempts to connect.
 const AGAIN: Duration = Duration::from_secs(1);
+/// The registry subscribes to these on connections of their own, one sooner than another.
+const ON_EACH_CONNECTION: [Verb; 3] = [Verb::Lookup, Verb::Invoke, Verb::Ping];
 /// Messages without an answer yet; of more, the oldest is forgotten.
 const PENDING: usize = 1024;
 /// Answers to a message that has not been read yet: subscriptions are read in turns.
@@ -72,8 +74,10 @@ async fn follow(
     let asker = Asker::connect(&settings.nats, "beamline-registry/dev", PATIENCE).await?;
     let subjects = &settings.subjects;
     let prefix = subjects.prefix.as_str().to_owned();
-    let ping = To::Local(&settings.identity.instance_id).subject(&prefix, Verb::Ping);
-    wait_for(&asker, &ping).await?;
+    let here = To::Local(&settings.identity.instance_id);
+    for verb in ON_EACH_CONNECTION {
+        wait_for(&asker, &here.subject(&prefix, verb)).await?;
+    }
     let mut wanted = vec![format!("{prefix}.>")];
     let allowed = subjects.allowed.iter();
     wanted.extend(allowed.map(|pattern| pattern.as_str().to_owned()));
@@ -111,16 +115,16 @@ async fn follow(
     Ok(())
 }
 
-/// Waits until the registry listens: a request that only we hear would have no answer, instead of
-/// "no responders".
-async fn wait_for(asker: &Asker, ping: &str) -> Result<(), AskError> {
+/// Waits until the registry listens to `subject`, whatever it says of an empty request: one that
+/// only we hear would have no answer, instead of "no responders".
+async fn wait_for(asker: &Asker, subject: &str) -> Result<(), AskError> {
     loop {
-        let sent = asker.ask(ping.to_owned(), HeaderMap::new(), Bytes::new(), PATIENCE);
-        let pong = match sent.await {
+        let sent = asker.ask(subject.to_owned(), HeaderMap::new(), Bytes::new(), PATIENCE);
+        let answer = match sent.await {
             Ok(mut replies) => replies.next(PATIENCE).await,
             Err(error) => Err(error),
         };
-        match pong {
+        match answer {
             Ok(_) => return Ok(()),
             Err(AskError::NoResponders | AskError::Silent(_)) => sleep(PAUSE).await,
             Err(error) => return Err(error),

@@ -10,15 +10,19 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{LogFormat, NatsAddress, NatsAuth, NatsSettings, Settings};
 use crate::domain::source::SourceMode;
 
 /// How long the server may take to report its address.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long it may take to end.
+const LAST_WORK: Duration = Duration::from_secs(1);
+/// As the command is called.
+const PROGRAM: &str = "nats-server";
 
-/// A running server, which ends when this is dropped.
+/// A running server, which is killed when this is dropped.
 #[derive(Debug)]
 pub(super) struct PrivateServer {
     /// Where clients connect.
@@ -40,7 +44,7 @@ impl PrivateServer {
             .prefix(&format!("beamline-{name}-"))
             .tempdir();
         let folder = folder.map_err(|error| format!("cannot make a temporary folder: {error}"))?;
-        let process = Command::new("nats-server")
+        let process = Command::new(PROGRAM)
             .args(["--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir"])
             .arg(folder.path())
             .stdin(Stdio::null())
@@ -76,6 +80,20 @@ impl PrivateServer {
         nats.auth = NatsAuth::None;
         nats.tls_ca = None;
         nats.client_certificate = None;
+    }
+
+    /// Ends it as a signal does: it delivers first what it has accepted, such as a last reply.
+    pub(super) async fn stop(mut self) {
+        let Some(pid) = self.process.id() else { return };
+        let mut asked = Command::new(PROGRAM);
+        let asked = asked.arg("--signal").arg(format!("term={pid}"));
+        let asked = asked.stdout(Stdio::null()).stderr(Stdio::null());
+        let ended = async {
+            if asked.status().await.is_ok_and(|status| status.success()) {
+                let _status = self.process.wait().await;
+            }
+        };
+        let _late = timeout(LAST_WORK, ended).await;
     }
 
     /// What `--ports_file_dir` has made it write.

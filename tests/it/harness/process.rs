@@ -155,7 +155,12 @@ impl Process {
 }
 
 impl Drop for Process {
+    #[expect(clippy::print_stdout, reason = "shown with the test's failure")]
     fn drop(&mut self) {
+        // Why a test failed is seldom seen where it failed.
+        if std::thread::panicking() {
+            println!("{}{}", self.name, self.tail());
+        }
         // A stopped process (SIGSTOP) would not take another signal before it goes on.
         self.signal("CONT");
         drop(self.pipe.take());
