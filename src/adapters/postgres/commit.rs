@@ -114,7 +114,8 @@ fn rolled_back(error: &Error) -> bool {
 /// until its end. Other tables keep writers out while they are changed or indexed, and readers only
 /// while they are changed. With `$1`, transactions count too that have rows locked, but for sidecars'
 /// own, which never last: it is not known which rows. A transaction that waits for another one is a
-/// victim, not the cause.
+/// victim, not the cause. Our own come last: one that has just been cancelled reports it before it
+/// lets go.
 const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
     coalesce(nullif(a.application_name, ''), 'no application name'), a.usename) \
     FROM pg_locks l JOIN pg_stat_activity a USING (pid), LATERAL (SELECT \
@@ -127,7 +128,7 @@ const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
       AND (kept.strong OR $1 AND l.mode IN ('RowShareLock', 'RowExclusiveLock') \
         AND coalesce(a.application_name, '') NOT LIKE 'beamline-registry/%') \
       AND NOT EXISTS (SELECT FROM pg_locks w WHERE w.pid = l.pid AND NOT w.granted) \
-    ORDER BY l.mode = 'AccessExclusiveLock' DESC, kept.strong DESC, a.xact_start LIMIT 1";
+    ORDER BY coalesce(a.application_name = current_setting('application_name'), false), l.mode = 'AccessExclusiveLock' DESC, kept.strong DESC, a.xact_start LIMIT 1";
 
 impl Pool {
     /// The error in words of the ports. A lock is asked for its owner; a table that is missing, for

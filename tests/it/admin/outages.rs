@@ -60,6 +60,24 @@ async fn whatever_is_locked_its_holder_is_named() {
     }
 }
 
+/// A session that was cancelled holds its locks for a moment after it has said so.
+#[tokio::test]
+async fn a_sidecar_never_names_itself_beside_somebody_else() {
+    let rig = Rig::start().await;
+    let _daemon = ready(rig.daemon().setting("INSTANCE_ID", "pod-1")).await;
+    rig.ask("create", &plain("x")).await.ok();
+    let ours = rig.database.connect().await;
+    let like_ours = "SET application_name = 'beamline-registry/pod-1/pool';
+        BEGIN; LOCK TABLE registry_revision IN ROW SHARE MODE";
+    ours.batch_execute(like_ours).await.unwrap();
+    let hold = "SET application_name = 'somebody';
+        BEGIN; SELECT FROM extensions WHERE id = 'x' FOR UPDATE";
+    rig.sql.batch_execute(hold).await.unwrap();
+    let reply = rig.ask("update", &json!({"id": "x", "retry": 2})).await;
+    let blocked_by = reply.details()["blocked_by"].as_str().unwrap().to_owned();
+    assert!(blocked_by.contains(", somebody, "), "{blocked_by}");
+}
+
 #[tokio::test]
 async fn a_database_that_is_away_takes_no_change_and_says_so() {
     let rig = Rig::start().await;
