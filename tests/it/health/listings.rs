@@ -151,7 +151,11 @@ async fn each_sidecar_tells_its_own() {
         // One of them may be later than the other by more than that.
         let replies = eventually("an answer of each", DEADLINE, async || {
             let replies = site.client.request_all(&subject(rest), "", QUIET).await;
-            if replies.len() >= 2 { Ok(replies) } else { Err(replies) }
+            if replies.len() >= 2 {
+                Ok(replies)
+            } else {
+                Err(replies)
+            }
         })
         .await;
         replies.iter().map(|reply| reply.ok()).collect::<Vec<_>>()

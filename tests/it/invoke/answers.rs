@@ -195,7 +195,11 @@ async fn errors_say_no_more_than_they_should() {
     // Silence that this sidecar may have slept through is not counted.
     let open = eventually("it is found out", DEADLINE, async || {
         let reply = site.call("x", secret.clone()).await;
-        if refused(&reply) { Ok(reply) } else { Err(reply) }
+        if refused(&reply) {
+            Ok(reply)
+        } else {
+            Err(reply)
+        }
     })
     .await;
     assert_eq!(reason(&open, 503, "extension_unavailable"), "circuit_open");

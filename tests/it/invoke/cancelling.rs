@@ -249,7 +249,7 @@ async fn an_answer_names_its_call_and_who_has_it_and_calls_without_an_id_are_as_
 #[tokio::test]
 async fn an_attempt_that_ran_out_of_time_is_told_with_its_number() {
     let fields = json!({
-        "timeout_ms": 200, "retry": 1, "fallback": ["y"], "circuit_breaker": {"enabled": false},
+        "timeout_ms": 1500, "retry": 1, "fallback": ["y"], "circuit_breaker": {"enabled": false},
     });
     let fixtures = json!([record("x", fields), record("y", json!({}))]);
     let (site, _daemon) = Site::serving(&fixtures).await;
@@ -482,9 +482,9 @@ async fn callers_at_another_server_of_the_cluster_are_missed_too() {
     let _x = Ticker::at(&url, Duration::from_millis(200)).await;
     // The other server hears of subscriptions here a moment later.
     let client = Client::connect(&far.url()).await;
+    let (invoke, nobody) = (subject("invoke"), r#"{"id":"nobody","payload":1}"#);
     eventually("the daemon, from there", DEADLINE, async || {
-        let nobody = client.request(&subject("invoke"), r#"{"id":"nobody","payload":1}"#);
-        !nobody.await.is_no_responders()
+        !client.request(&invoke, nobody).await.is_no_responders()
     })
     .await;
     killed(&daemon, &url, &far.url(), 12, UNHURRIED).await;

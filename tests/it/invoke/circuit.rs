@@ -174,7 +174,11 @@ async fn a_trial_that_fails_opens_for_longer() {
         assert!(range.contains(&open_time), "{failures}: {range:?}");
         seen.insert(failures);
         // While this test stands still a time may pass unseen.
-        if seen.len() == 3 { Ok(()) } else { Err(failures) }
+        if seen.len() == 3 {
+            Ok(())
+        } else {
+            Err(failures)
+        }
     })
     .await;
 }
