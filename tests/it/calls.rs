@@ -6,7 +6,6 @@
 //! - [`soak`]: a million timeouts cost no memory (ignored; run in release).
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use beamline_registry::adapters::nats::calls::{CallUnderWay, Calls};
@@ -174,9 +173,10 @@ impl Extension {
     }
 }
 
-/// Fails when `future` takes longer than an error that is known at once may take.
+/// Fails when `future` takes longer than an error that is known at once may take. A call that waits
+/// takes [`DEADLINE`].
 async fn at_once<T>(future: impl Future<Output = T>) -> T {
-    timeout(Duration::from_secs(2), future)
+    timeout(DEADLINE / 2, future)
         .await
         .expect("an answer at once")
 }

@@ -20,7 +20,7 @@ async fn rig() -> Rig {
     run(
         &rig.sql,
         "INSERT INTO extensions (id, type, subject, retry, timeout_ms)
-         VALUES ('x', 'pre', 'beamline.ext.x', 0, 2000)",
+         VALUES ('x', 'pre', 'beamline.ext.x', 0, 10000)",
     )
     .await;
     let rollout = r#"{"by":"tenant_id","percent":50,"halt":{"min_requests":10}}"#;
@@ -134,7 +134,7 @@ async fn a_version_that_fails_gives_up_its_share_once_in_the_fleet() {
         call(&rig, "pod-1", n).await;
     }
     let names: Vec<_> = pods.iter().map(String::as_str).collect();
-    run(&rig.sql, "UPDATE extensions SET timeout_ms = 1999").await;
+    run(&rig.sql, "UPDATE extensions SET timeout_ms = 9999").await;
     events.wait("x", &["extension_updated"], 2).await;
     compared(&rig, &names).await;
     assert_eq!(halts(&rig).await, "1");

@@ -88,7 +88,7 @@ async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
 
     let payload = Bytes::from(vec![0; 64 * 1024]);
     let start = Instant::now();
-    let deadline = start + Duration::from_millis(500);
+    let deadline = start + Duration::from_secs(3);
     let calls: Vec<_> = (0..4096)
         .map(|_| {
             let (calling, payload) = (Arc::clone(&calling), payload.clone());
@@ -109,7 +109,7 @@ async fn a_link_that_takes_nothing_holds_nobody_past_the_deadline() {
         }
     }
     assert!(overloaded > 0, "the outbox was full");
-    assert!(start.elapsed() < DEADLINE / 4, "{:?}", start.elapsed());
+    assert!(start.elapsed() < DEADLINE / 2, "{:?}", start.elapsed());
     assert_eq!(calling.calls.pending(), 0);
 }
 

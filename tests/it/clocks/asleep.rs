@@ -72,16 +72,16 @@ async fn replies_that_arrived_while_we_slept_are_delivered() {
     assert_eq!(count, 1, "told once");
 }
 
-/// CASES.md A4: 0.8 s beside a timeout of 500 ms, the extension's or the caller's.
+/// CASES.md A4: a sleep a little longer than the timeout, the extension's or the caller's.
 #[tokio::test]
 async fn a_short_sleep_blames_nobody_either() {
     for (timeout_ms, patience) in [
-        (500, json!({})),
-        (2000, json!({"timeout_ms": 500})),
-        (2000, json!({"deadline_ms": 500})),
+        (1000, json!({})),
+        (4000, json!({"timeout_ms": 1000})),
+        (4000, json!({"deadline_ms": 1000})),
     ] {
         let (site, daemon, x) = slow(json!({"timeout_ms": timeout_ms})).await;
-        for reply in twenty(&site, &daemon, &x, patience, 800 * MS).await {
+        for reply in twenty(&site, &daemon, &x, patience, 1300 * MS).await {
             reply.ok();
         }
         assert_eq!(site.circuit("x").await, "closed");
@@ -95,13 +95,13 @@ async fn a_short_sleep_blames_nobody_either() {
 async fn silence_that_we_slept_through_is_neutral() {
     for (patience, code) in [
         (json!({}), "extension_timeout"),
-        (json!({"deadline_ms": 400}), "deadline_exceeded"),
+        (json!({"deadline_ms": 800}), "deadline_exceeded"),
     ] {
-        let fields = json!({"timeout_ms": 500});
+        let fields = json!({"timeout_ms": 1000});
         let site = Site::with(&json!([record("x", fields)])).await;
         let daemon = site.start(site.daemon()).await;
         let x = site.play("x", Behaviour::silent()).await;
-        for reply in twenty(&site, &daemon, &x, patience.clone(), 1000 * MS).await {
+        for reply in twenty(&site, &daemon, &x, patience.clone(), 2000 * MS).await {
             assert_eq!(reply.error(), (504, code.to_owned()));
         }
         assert_eq!(site.circuit("x").await, "closed");
@@ -193,11 +193,11 @@ async fn a_gap_in_a_stream_that_we_slept_through_is_none() {
 #[tokio::test]
 async fn what_was_slept_makes_no_call_slow() {
     let breaker = json!({
-        "failure_threshold": 5, "minimum_requests": 5, "slow_call_ms": 1000,
+        "failure_threshold": 5, "minimum_requests": 5, "slow_call_ms": 2000,
         "slow_call_rate_threshold": 0.1,
     });
     let (site, daemon, x) = slow(json!({"circuit_breaker": breaker})).await;
-    for reply in twenty(&site, &daemon, &x, json!({}), 1500 * MS).await {
+    for reply in twenty(&site, &daemon, &x, json!({}), 2500 * MS).await {
         reply.ok();
     }
     for _ in 0..3 {
@@ -209,7 +209,7 @@ async fn what_was_slept_makes_no_call_slow() {
     assert_eq!(figures["success_count"], 23);
     for figure in ["p99_latency_ms", "avg_latency_ms"] {
         assert!(
-            figures[figure].as_f64().unwrap() < 1400.0,
+            figures[figure].as_f64().unwrap() < 2400.0,
             "{figure}: {figures}"
         );
     }

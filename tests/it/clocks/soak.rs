@@ -24,7 +24,7 @@ const MOMENT: Duration = Duration::from_millis(40);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_few_stops_under_load_blame_nobody() {
-    stops(&[200, 1200, 2500, 300, 3000], [1000, 1500, 2000, 5000]).await;
+    stops(&[200, 1800, 2800, 300, 3300], [1500, 2000, 2500, 5000]).await;
 }
 
 /// `just soak clocks::soak`.

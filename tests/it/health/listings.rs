@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{counts, report, service};
-use crate::harness::NatsServer;
+use crate::harness::{DEADLINE, NatsServer, eventually};
 use crate::site::{Site, subject};
 
 const QUIET: Duration = Duration::from_millis(300);
@@ -148,7 +148,16 @@ async fn each_sidecar_tells_its_own() {
         }
     }
     let all = async |rest: &str| {
-        let replies = site.client.request_all(&subject(rest), "", QUIET).await;
+        // One of them may be later than the other by more than that.
+        let replies = eventually("an answer of each", DEADLINE, async || {
+            let replies = site.client.request_all(&subject(rest), "", QUIET).await;
+            if replies.len() >= 2 {
+                Ok(replies)
+            } else {
+                Err(replies)
+            }
+        })
+        .await;
         replies.iter().map(|reply| reply.ok()).collect::<Vec<_>>()
     };
     let health = all("all.health").await;

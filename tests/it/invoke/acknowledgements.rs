@@ -42,33 +42,37 @@ fn later(body: &'static str) -> Behaviour {
     Behaviour::Slow(LATER, Answer::new(body))
 }
 
-/// Lines of the log about streams that answer.
-fn told(daemon: &Daemon) -> usize {
+/// Whether it is a line of the log about the stream that answers.
+fn is_about(entry: &Value) -> bool {
+    message(entry).is_some_and(|message| message.contains("JetStream"))
+        && entry["stream"] == "ALL_CALLS"
+}
+
+/// How many such lines there are, once there is one.
+async fn told(daemon: &Daemon) -> usize {
+    let about = |entry: &Value| is_about(entry).then_some(());
+    daemon.wait_log("a line about the stream", about).await;
     let log = daemon.log();
     let entries = log
         .iter()
-        .filter_map(|line| serde_json::from_str(line).ok());
-    let about = entries.filter(|entry: &Value| {
-        message(entry).is_some_and(|message| message.contains("JetStream"))
-            && entry["stream"] == "ALL_CALLS"
-    });
-    about.count()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    entries.filter(is_about).count()
 }
 
 #[tokio::test]
 async fn that_a_request_is_stored_is_nobodys_answer() {
-    let (site, daemon) = stored(json!({}), json!({"timeout_ms": 1000})).await;
+    let (site, daemon) = stored(json!({}), json!({"timeout_ms": 4000})).await;
     let x = site.play("x", later(r#"{"payload":1}"#)).await;
     for _ in 0..3 {
         let reply = site.call("x", json!({})).await;
         assert_eq!(reply.ok(), json!({"payload": 1}));
     }
-    assert_eq!(told(&daemon), 1, "once per stream");
     x.leave().await;
     let reply = site.call("x", json!({})).await;
     assert_eq!(reply.error(), (504, "extension_timeout".to_owned()));
     assert_eq!(site.circuit("x").await, "open", "nobody is there");
     site.client.assert_one_reply_each().await;
+    assert_eq!(told(&daemon).await, 1, "once per stream");
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn that_a_stream_is_full_is_no_failure_of_the_extension() {
         site.call("x", json!({})).await.ok();
     }
     assert_eq!(site.circuit("x").await, "closed");
-    assert_eq!(told(&daemon), 1);
+    assert_eq!(told(&daemon).await, 1);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ async fn draining(daemon: &Daemon) {
 #[tokio::test]
 async fn calls_in_flight_are_finished_or_told_and_none_is_lost() {
     let site = Site::with(&fixtures()).await;
-    let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", 2);
+    let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", 4);
     let daemon = site.start(daemon).await;
     let quick = site.play("quick", Behaviour::Held(Answer::new("{}"))).await;
     let silent = site.play("x", Behaviour::silent()).await;

@@ -48,7 +48,7 @@ async fn weights_are_exact() {
 #[tokio::test]
 async fn who_fails_is_left_out_for_a_while_and_comes_back() {
     let breaker =
-        json!({"failure_threshold": 2, "timeout_seconds": 1, "error_rate_threshold": 1.0});
+        json!({"failure_threshold": 2, "timeout_seconds": 4, "error_rate_threshold": 1.0});
     let (site, _daemon, extensions) = pool(&[50, 50], breaker).await;
     extensions[0].behave(Behaviour::error(500));
     while extensions[0].count() < 2 {

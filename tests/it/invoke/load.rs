@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use async_nats::HeaderMap;
+use futures_util::StreamExt;
 use serde_json::{Value, json};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 use super::{one, record};
 use crate::harness::{Behaviour, DEADLINE, Extension, eventually};
@@ -11,11 +12,12 @@ use crate::site::{Site, subject};
 /// Calls offered per second.
 const RATE: u32 = 200;
 
-/// Offers [`RATE`] calls a second to `id` for `time`; answers are ignored. How many they were.
+/// Offers [`RATE`] calls a second to `id` for `time`, and waits until each has its answer: then their
+/// retries are over, too. How many they were.
 async fn offer(site: &Site, id: &str, rate: u32, time: Duration) -> usize {
     let client = async_nats::connect(site.nats.url()).await.unwrap();
     let inbox = client.new_inbox();
-    let _ignored = client.subscribe(inbox.clone()).await.unwrap();
+    let mut answers = client.subscribe(inbox.clone()).await.unwrap();
     let body = json!({"id": id, "payload": {}}).to_string();
     let (start, mut ticks, mut offered) =
         (Instant::now(), interval(Duration::from_secs(1) / rate), 0);
@@ -26,11 +28,15 @@ async fn offer(site: &Site, id: &str, rate: u32, time: Duration) -> usize {
         sent.await.unwrap();
         offered += 1;
     }
-    client.flush().await.unwrap();
+    for answered in 0..offered {
+        let answer = timeout(DEADLINE, answers.next()).await;
+        let answer = answer.unwrap_or_else(|_| panic!("{answered} of {offered} answered"));
+        answer.unwrap();
+    }
     offered
 }
 
-/// Waits until the extension's count does not grow any more: all retries are over.
+/// Waits until the extension's count does not grow any more: what was sent is there.
 async fn settled(extension: &Extension) -> usize {
     let mut last = (extension.count(), Instant::now());
     eventually("no more requests", DEADLINE, async || {
@@ -71,9 +77,12 @@ async fn after_it_opened_only_trials_pass_and_after_recovery_no_burst() {
         "half_open_max_requests": 3,
     });
     let (site, _daemon, x) = one(fields(&breaker), Behaviour::silent()).await;
-    let opening = offer(&site, "x", RATE, Duration::from_millis(600)).await;
+    eventually("it opens", DEADLINE, async || {
+        site.call("x", json!({})).await;
+        site.circuit("x").await == "open"
+    })
+    .await;
     let before = settled(&x).await;
-    assert!(before < opening, "{before} of {opening}");
 
     let start = Instant::now();
     let offered = offer(&site, "x", RATE, Duration::from_secs(2)).await;
@@ -86,6 +95,14 @@ async fn after_it_opened_only_trials_pass_and_after_recovery_no_burst() {
         "{trials} trials of {offered} calls"
     );
 
+    // From here on nothing fails, nor is tried again, that only waits for its turn.
+    let mut patient = fields(&breaker);
+    patient["timeout_ms"] = json!(10_000);
+    site.write_fixtures(&json!([record("x", patient)]));
+    eventually("the longer timeout", DEADLINE, async || {
+        site.send("lookup", "x").await.ok()["timeout_ms"] == 10_000
+    })
+    .await;
     x.behave(Behaviour::Echo);
     eventually("closed again", DEADLINE, async || {
         site.call("x", json!({})).await;
@@ -95,15 +112,7 @@ async fn after_it_opened_only_trials_pass_and_after_recovery_no_burst() {
     let before = settled(&x).await;
     let offered = offer(&site, "x", RATE, Duration::from_secs(1)).await;
     let received = settled(&x).await - before;
-    // A machine that stands still for a moment makes timeouts, and they make retries.
-    assert!(
-        received <= offered + offered / 5 + 10,
-        "nothing was saved up: {received} of {offered}"
-    );
-    assert!(
-        received * 2 > offered,
-        "and it serves: {received} of {offered}"
-    );
+    assert_eq!(received, offered, "nothing was saved up, and it serves");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,21 +13,21 @@ fn patient() -> Value {
 
 #[tokio::test]
 async fn what_may_help_is_tried_again_and_each_attempt_has_its_number() {
-    let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 400, "retry": 2, "circuit_breaker": patient()}),
-        Behaviour::silent(),
-    )
-    .await;
-    let attempts = |extension: &Extension| -> Vec<_> {
-        let received = extension.received().into_iter();
-        received
-            .map(|r| r.header("Beamline-Attempt").unwrap().to_owned())
-            .collect()
-    };
-    let reply = site.call("x", json!({})).await;
+    let hasty = json!({"timeout_ms": 1200, "retry": 2, "circuit_breaker": patient()});
+    let fields = json!({"retry": 2, "circuit_breaker": patient()});
+    let fixtures = json!([record("hasty", hasty), record("x", fields)]);
+    let (site, _daemon) = Site::serving(&fixtures).await;
+    let silent = site.play("hasty", Behaviour::silent()).await;
+    let reply = site.call("hasty", json!({})).await;
     assert_eq!(reply.error(), (504, "extension_timeout".to_owned()));
-    assert_eq!(attempts(&extension), ["1", "2", "3"]);
+    silent.wait_count(3).await;
+    let received = silent.received();
+    let attempts = received
+        .iter()
+        .map(|r| r.header("Beamline-Attempt").unwrap());
+    assert!(attempts.eq(["1", "2", "3"]));
 
+    let extension = site.play("x", Behaviour::silent()).await;
     for code in [500, 503, 599] {
         let before = extension.count();
         extension.behave(Behaviour::error(code));
@@ -102,7 +102,7 @@ async fn nobody_there_is_said_with_its_reason_and_counts() {
 #[tokio::test]
 async fn nobody_there_after_a_timeout_is_no_sign_that_nothing_was_done() {
     let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 1500, "retry": 1, "circuit_breaker": patient()}),
+        json!({"timeout_ms": 4000, "retry": 1, "circuit_breaker": patient()}),
         Behaviour::silent(),
     )
     .await;
@@ -231,12 +231,12 @@ async fn retries_keep_to_their_budget() {
 #[tokio::test]
 async fn a_slow_answer_of_an_earlier_attempt_is_not_taken_for_another() {
     let (site, _daemon, extension) = one(
-        json!({"timeout_ms": 400, "retry": 1, "circuit_breaker": patient()}),
+        json!({"timeout_ms": 3000, "retry": 1, "circuit_breaker": patient()}),
         Behaviour::each(|number, _| {
             let body = format!("{number}");
             if number == 0 {
                 Behaviour::Slow(
-                    Duration::from_millis(450),
+                    Duration::from_millis(3050),
                     crate::harness::Answer::new(body),
                 )
             } else {

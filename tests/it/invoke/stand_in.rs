@@ -37,7 +37,7 @@ fn trail(reply: &Reply) -> [Option<&str>; 3] {
 
 #[tokio::test]
 async fn a_call_that_fails_or_is_pushed_back_is_answered_by_the_fallback() {
-    let (site, daemon) = trio(json!({"timeout_ms": 200}), json!({})).await;
+    let (site, daemon) = trio(json!({"timeout_ms": 2500}), json!({})).await;
     let y = site.play("y", Behaviour::Echo).await;
     let reply = site.call("x", json!({})).await;
     reply.ok();
@@ -116,7 +116,7 @@ async fn where_the_fallback_fails_too_the_error_is_that_of_the_first() {
 
 #[tokio::test]
 async fn an_error_says_that_the_fallback_may_have_done_it() {
-    let (site, _daemon) = trio(json!({}), json!({"timeout_ms": 200})).await;
+    let (site, _daemon) = trio(json!({}), json!({"timeout_ms": 2500})).await;
     let y = site.play("y", Behaviour::silent()).await;
     for (behaviour, outcome) in [
         (Behaviour::silent(), json!("unknown")),
@@ -132,7 +132,7 @@ async fn an_error_says_that_the_fallback_may_have_done_it() {
 
 #[tokio::test]
 async fn what_is_nobodys_fault_or_asked_for_by_name_stays_where_it_is() {
-    let (site, _daemon) = trio(json!({"timeout_ms": 2000}), json!({})).await;
+    let (site, _daemon) = trio(json!({"timeout_ms": 4000}), json!({})).await;
     let x = site.play("x", Behaviour::error(422)).await;
     let y = site.play("y", Behaviour::Echo).await;
     let reply = site.call("x", json!({})).await;
@@ -141,11 +141,13 @@ async fn what_is_nobodys_fault_or_asked_for_by_name_stays_where_it_is() {
     let reply = site.call("x", json!({"version": "v1"})).await;
     assert_eq!(reply.header("Nats-Service-Error-Code"), Some("500"));
     x.behave(Behaviour::silent());
-    for deadline in [50, 700] {
+    for deadline in [90, 2000] {
         let reply = site.call("x", json!({"deadline_ms": deadline})).await;
         assert_eq!(reply.error(), (504, "deadline_exceeded".to_owned()));
     }
-    assert_eq!((x.count(), y.count()), (4, 0));
+    // Within 90 ms it may not have been sent.
+    assert!((3..=4).contains(&x.count()), "{}", x.count());
+    assert_eq!(y.count(), 0);
 }
 
 #[tokio::test]
@@ -164,21 +166,23 @@ async fn with_fallback_on_open_only_an_open_circuit_leads_there() {
 
 #[tokio::test]
 async fn the_callers_deadline_holds_for_both() {
-    let (site, _daemon) = trio(json!({"timeout_ms": 300}), json!({})).await;
+    let (site, _daemon) = trio(json!({"timeout_ms": 2000}), json!({})).await;
     let x = site.play("x", Behaviour::silent()).await;
     let y = site.play("y", Behaviour::silent()).await;
     let begun = Instant::now();
-    let reply = site.call("x", json!({"deadline_ms": 700})).await;
+    let reply = site.call("x", json!({"deadline_ms": 4000})).await;
     assert_eq!(reply.error(), (504, "extension_timeout".to_owned()));
     assert_eq!(reply.details()["id"], "x");
     let took = begun.elapsed();
-    assert!((700..1200).contains(&took.as_millis()), "{took:?}");
+    // The timeouts of both would be twelve seconds.
+    assert!((4000..9000).contains(&took.as_millis()), "{took:?}");
+    y.wait_count(1).await;
     let left = y
         .last()
         .header("Beamline-Deadline-Ms")
         .unwrap()
         .parse::<u64>();
-    assert!((200..=400).contains(&left.unwrap()), "what is left");
+    assert!((1..=2000).contains(&left.unwrap()), "what is left");
     assert_eq!((x.count(), y.count()), (1, 1));
 }
 
@@ -235,7 +239,7 @@ async fn the_fallback_has_places_and_limits_of_its_own() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_the_first_dies_under_load_no_caller_gets_an_error() {
     let breaker = json!({"failure_threshold": 5, "timeout_seconds": 600});
-    let fields = json!({"timeout_ms": 300, "fallback": ["y"], "circuit_breaker": breaker});
+    let fields = json!({"timeout_ms": 2000, "fallback": ["y"], "circuit_breaker": breaker});
     let fixtures = json!([
         record("x", fields),
         record("y", json!({"fallback": ["z"]})),
@@ -256,6 +260,7 @@ async fn when_the_first_dies_under_load_no_caller_gets_an_error() {
     let y = site.play("y", Behaviour::Echo).await;
     let z = site.play("z", Behaviour::Echo).await;
     let request = |_| (HeaderMap::new(), r#"{"id":"x","payload":1}"#.into());
+    let mut by_y = 0;
     flood(
         &site.nats.url(),
         &subject("invoke"),
@@ -263,16 +268,19 @@ async fn when_the_first_dies_under_load_no_caller_gets_an_error() {
         request,
         |_, reply| {
             assert_eq!(reply.header("Nats-Service-Error-Code"), None, "{reply:?}");
+            by_y += usize::from(reply.header("Beamline-Extension-Id") == Some("y"));
         },
     )
     .await;
-    assert_eq!((y.count(), z.count()), (1500, 0));
+    // More than 1,500 where an answer of the first came too late.
+    assert!(by_y >= 1500, "{by_y}");
+    assert_eq!((y.count(), z.count()), (by_y, 0));
     assert!(x.count() < 600, "then its circuit is open: {}", x.count());
 }
 
 #[tokio::test]
 async fn a_first_chunk_that_does_not_come_is_the_fallbacks() {
-    let fields = json!({"metadata": {"stream": {"first_chunk_ms": 300}}});
+    let fields = json!({"metadata": {"stream": {"first_chunk_ms": 2000}}});
     let (site, _daemon) = trio(fields, json!({})).await;
     let _x = site.play("x", Behaviour::silent()).await;
     let _y = site.play("y", Behaviour::stream(1, Answer::end())).await;
@@ -286,7 +294,7 @@ async fn a_first_chunk_that_does_not_come_is_the_fallbacks() {
     assert_eq!(trail(&first), [Some("y"), Some("x"), Some("2")]);
     let took = begun.elapsed();
     assert!(
-        (Duration::from_millis(300)..Duration::from_secs(2)).contains(&took),
+        (Duration::from_secs(2)..Duration::from_secs(9)).contains(&took),
         "{took:?}"
     );
     assert_eq!(stream.next().await.header("Beamline-Stream"), Some("end"));

@@ -125,7 +125,7 @@ async fn what_comes_with_the_end_is_not_lost() {
 #[tokio::test]
 async fn a_stalled_stream_ends_with_an_error_and_counts_at_the_end() {
     let (site, _daemon, x) = one(
-        json!({"timeout_ms": 1000, "retry": 3}),
+        json!({"timeout_ms": 4000, "retry": 3}),
         Behaviour::endless(5),
     )
     .await;
@@ -140,7 +140,7 @@ async fn a_stalled_stream_ends_with_an_error_and_counts_at_the_end() {
 #[tokio::test]
 async fn a_deadline_ends_a_stream_without_blame() {
     let (site, _daemon, _x) = one(json!({}), Behaviour::endless(2)).await;
-    let mut stream = Stream::of(&site, json!({"deadline_ms": 1000})).await;
+    let mut stream = Stream::of(&site, json!({"deadline_ms": 3000})).await;
     stream.chunks(2).await;
     stream.error(504, "deadline_exceeded").await;
     assert_eq!(site.circuit("x").await, "closed");
@@ -258,7 +258,7 @@ async fn a_chunk_that_the_server_does_not_carry_ends_the_stream() {
 
 #[tokio::test]
 async fn a_stream_holds_its_place_until_its_end() {
-    let fields = json!({"metadata": {"max_in_flight": 1}, "timeout_ms": 1000});
+    let fields = json!({"metadata": {"max_in_flight": 1}, "timeout_ms": 4000});
     let (site, _daemon, x) = one(fields, Behaviour::endless(1)).await;
     let mut stream = Stream::of(&site, json!({})).await;
     stream.chunks(1).await;
