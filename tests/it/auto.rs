@@ -118,7 +118,7 @@ pub(crate) async fn add(rig: &Rig, ids: &[&str], more: &[(&str, &str)]) {
         let values: String = more.iter().map(|(_, it)| format!(", {it}")).collect();
         let sql = format!(
             "INSERT INTO extensions (id, type, subject, retry, timeout_ms{columns})
-             SELECT '{id}', 'pre', 'beamline.ext.{id}', 0, 2000{values}"
+             SELECT '{id}', 'pre', 'beamline.ext.{id}', 0, 10000{values}"
         );
         run(&rig.sql, &sql).await;
     }

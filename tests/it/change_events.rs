@@ -3,5 +3,5 @@
 //! - [`once`]: one event for each change, by one sidecar, with the names of the fields only,
 //! - [`bulk`]: a revision with many changes is told of as a whole.
 
-mod bulk;
+pub(crate) mod bulk;
 mod once;

@@ -10,6 +10,7 @@ use crate::events_seen::{EventsSeen, assert_about};
 use crate::harness::FaultProxy;
 use crate::health_store::{report, store};
 use crate::rig::metric;
+use crate::schema::revision;
 
 const SWITCHED: [&str; 2] = ["auto_disabled", "auto_enabled"];
 const KEPT: &str = "not disabled automatically";
@@ -43,6 +44,11 @@ async fn what_fails_leaves_service_and_returns_once_for_the_whole_fleet() {
             automatic(&rig, "backed").await == "auto_disabled"
         })
         .await;
+        let now = revision(&rig.sql).await;
+        let seen = json!({"id": "backed", "min_revision": now, "wait_ms": 10_000});
+        let subject = format!("beamline.registry.local.{pod}.lookup");
+        let seen = rig.client.request_json(&subject, &seen).await;
+        assert_ne!(error_code(&seen), Some("412"), "{pod} has not seen it");
         let reply = invoke(&rig, pod, "backed").await;
         reply.ok();
         assert_eq!(reply.header("Beamline-Extension-Id"), Some("b"));
@@ -249,7 +255,13 @@ async fn what_another_sidecar_flushes_after_the_opening_keeps_it_in_service() {
         elsewhere.flush(flush).await.unwrap();
     };
     flush(1, &[]).await;
-    let daemon = ready(disabling(&rig, "pod-1")).await;
+    // How long the others' flushes are waited for: this interval, or half of the time that the circuit
+    // stays open.
+    let builder = disabling(&rig, "pod-1")
+        .setting("HEALTH_FLUSH_INTERVAL_SECONDS", "6s")
+        .setting("CIRCUIT_BREAKER_TIMEOUT_SECONDS", 60)
+        .setting("CIRCUIT_BREAKER_MAX_TIMEOUT_SECONDS", 60);
+    let daemon = ready(builder).await;
     let seen = report(ExtensionId::parse("a").unwrap(), 1, 0);
     for _ in 0..3 {
         invoke(&rig, "pod-1", "a").await;
@@ -289,13 +301,16 @@ async fn what_routers_report_decides_nothing_for_the_fleet() {
         logged(&one, "circuit opened", "a") == 1
     })
     .await;
-    // A failed trial of our own is no proof yet, and a further report is none at all.
-    tokio::time::sleep(std::time::Duration::from_millis(350)).await;
-    invoke(&rig, "pod-1", "a").await;
-    tokio::time::sleep(std::time::Duration::from_millis(350)).await;
-    report("pod-1", "failure").await;
+    // A failed trial of our own is no proof yet, and further reports are none at all.
+    eventually("a trial", DEADLINE, async || {
+        let reply = invoke(&rig, "pod-1", "a").await;
+        reply.details()["reason"] != "circuit_open"
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(350)).await;
     let flushed = "SELECT failure_count >= 5 FROM extension_health WHERE extension_id = 'a'";
-    eventually("it is flushed", DEADLINE, async || {
+    eventually("they are flushed", DEADLINE, async || {
+        report("pod-1", "failure").await;
         value(&rig.sql, flushed).await == "true"
     })
     .await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::*;
-use crate::harness::FaultProxy;
+use crate::harness::{Client, FaultProxy};
 
 /// A NATS outage of `length` under calls. The extension needs a while longer than the sidecar to be
 /// there again, as extensions do.
@@ -21,11 +21,13 @@ async fn survives(length: Duration) {
     tokio::time::sleep(length).await;
     rig.nats.start_again().await;
 
+    // The one of before may take seconds to be back, and the sidecar trusts its link after ten.
+    let client = Client::connect(&rig.nats.url()).await;
     let subject = "beamline.registry.local.pod-1.invoke";
     let patience = Duration::from_millis(500);
     let call = async || {
         let body = json!({"id": "a", "payload": {}}).to_string();
-        let reply = rig.client.try_request(subject, body, patience).await;
+        let reply = client.try_request(subject, body, patience).await;
         // The server's own word that the sidecar is not there yet.
         reply.filter(|reply| !reply.is_no_responders())
     };

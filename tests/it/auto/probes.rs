@@ -98,11 +98,22 @@ async fn a_live_one_waits_for_people_where_the_machine_must_not_enable() {
     let daemon = ready(sidecar(&rig, "pod-1")).await;
     let player = Player::start(&rig.nats.url(), "a").await;
     run(&rig.sql, ALL_OUT).await;
-    eventually("it answers", DEADLINE, async || player.probes().len() >= 2).await;
     let alive = "extension responds again; an operator must enable it";
-    assert_eq!(logged(&daemon, alive, "a"), 1, "logged once");
+    eventually("it is logged", DEADLINE, async || {
+        logged(&daemon, alive, "a") > 0
+    })
+    .await;
+    // The one before the last is answered and over.
+    let wanted = player.probes().len() + 2;
+    eventually("it is asked again", DEADLINE, async || {
+        player.probes().len() >= wanted
+    })
+    .await;
     wait_reason(&rig, "pod-1", "a", Some("auto_disabled")).await;
     assert_eq!(automatic(&rig, "a").await, "");
+    daemon.sigterm();
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+    assert_eq!(logged(&daemon, alive, "a"), 1, "logged once");
 }
 
 #[tokio::test]

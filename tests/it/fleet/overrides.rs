@@ -96,7 +96,7 @@ async fn an_override_ends_with_its_time() {
     let _a = fleet.started("a", OFTEN).await;
     let _b = fleet.started("b", OFTEN).await;
     let reply = fleet
-        .order("a", &json!({"id": "e", "action": "open", "ttl_seconds": 2}))
+        .order("a", &json!({"id": "e", "action": "open", "ttl_seconds": 5}))
         .await;
     assert_eq!(
         (&reply["state"], &reply["forced"]),
@@ -194,12 +194,12 @@ async fn without_the_database_an_order_is_refused_and_does_nothing() {
     let refused = fleet.ask("a", "circuit", &order("open")).await;
     assert_eq!(refused.error(), (503, "database_unavailable".to_owned()));
     assert_eq!(fleet.state("a", "e").await, "closed");
-    proxy.heal().await;
-    // What was ordered elsewhere meanwhile is found when the listener is back.
+    // What is ordered elsewhere meanwhile is found when the listener is back.
     let ordered = "INSERT INTO circuit_overrides
             (extension_id, version, action, change, set_by, actor_source)
         VALUES ('e', 'v1', 'open', gen_random_uuid(), 'test', 'database')";
     fleet.rig.sql.batch_execute(ordered).await.unwrap();
+    proxy.heal().await;
     fleet.wait_state("a", "e", "open").await;
 }
 
@@ -253,15 +253,16 @@ async fn an_override_outlives_enable_wherever_either_is_ordered() {
     }
     fleet.order("one", &order("close")).await;
     played.fail(true);
+    let mut revision = Value::Null;
     for verb in ["enable", "disable", "enable"] {
-        fleet.ask("one", verb, &e).await.ok();
+        let done = fleet.ask("one", verb, &e).await.ok();
+        revision = done["revision"].clone();
     }
     for at in ["one", "two"] {
-        eventually("it serves again", DEADLINE, async || {
-            let found = fleet.ask(at, "lookup", &e).await.json();
-            found["id"] == "e"
-        })
-        .await;
+        // It serves again, and the last order has come.
+        let seen = json!({"id": "e", "min_revision": revision, "wait_ms": 10_000});
+        fleet.ask(at, "lookup", &seen).await.ok();
+        fleet.wait_state(at, "e", "closed").await;
         fleet.call(at, "e", 5).await;
         assert_eq!(fleet.state(at, "e").await, "closed", "held closed at {at}");
     }

@@ -148,7 +148,7 @@ async fn what_goes_through_quarantine_and_back_is_counted_once_and_keeps_its_cir
     played.fail(true);
     fleet.call("a", "e", 2).await;
     fleet.wait_state("a", "e", "open").await;
-    for timeout_ms in [-1, 2000] {
+    for timeout_ms in [-1, 9000] {
         let change = format!("UPDATE extensions SET timeout_ms = {timeout_ms} WHERE id = 'e'");
         run(&fleet.rig.sql, &change).await;
         caught_up_whatever_it_is(&fleet).await;

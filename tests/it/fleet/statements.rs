@@ -23,12 +23,12 @@ async fn a_thousand_invocations_run_no_statement() {
         DEADLINE,
         async || {
             let before = fleet.value(SESSIONS).await;
+            // Else it would not show that statements are seen.
             let used = before.contains("SELECT") || before.contains("COMMIT");
-            assert!(used, "the pool was used: {before}");
             fleet.call("a", "e", 980).await;
             fleet.call("a", "broken", 20).await;
             let after = fleet.value(SESSIONS).await;
-            if before == after {
+            if used && before == after {
                 Ok(())
             } else {
                 Err((before, after))

@@ -79,18 +79,18 @@ async fn an_override_for_ever_holds_for_ever_and_a_bad_one_costs_itself() {
         );
     }
     for daemon in [&one, &two] {
-        let told = daemon
-            .log()
-            .iter()
-            .filter(|line| line.contains("circuit_overrides/no id"))
-            .count();
-        assert_eq!(told, 1, "once: {:#?}", daemon.log());
         daemon
             .wait_log("the fault", |entry| {
                 let origin = field(entry, "origin")?.as_str()?;
                 (message(entry).is_some() && origin == "circuit_overrides/no id/v1").then_some(())
             })
             .await;
+        let told = daemon
+            .log()
+            .iter()
+            .filter(|line| line.contains("circuit_overrides/no id"))
+            .count();
+        assert_eq!(told, 1, "once: {:#?}", daemon.log());
     }
 
     two.sigterm();

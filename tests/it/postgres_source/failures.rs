@@ -76,7 +76,7 @@ async fn killed_connections_are_replaced() {
         read_everything(&source).await;
         let killed = client
             .query(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
                  WHERE datname = current_database() AND application_name = 'beamline-registry/test-1/pool'",
                 &[],
             )

@@ -35,6 +35,8 @@ async fn without_listen_the_timer_finds_changes() {
     daemon.wait_ready().await;
     rig.wait_stats("/listener/state", json!("polling")).await;
     assert_eq!(metric(&daemon, LISTENER_UP).await, Some(0.0));
+    // The data is served a moment before the load that brought it is over.
+    rig.wait_stats("/database/state", json!("up")).await;
     assert_eq!(
         metric(&daemon, "extension_registry_database_up").await,
         Some(1.0)

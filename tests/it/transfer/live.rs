@@ -5,6 +5,7 @@ use std::time::Instant;
 use serde_json::{Value, json};
 
 use super::{command, folder, import, ok, write};
+use crate::change_events::bulk::reloads;
 use crate::events_seen::EventsSeen;
 use crate::harness::{DEADLINE, eventually};
 use crate::rig::Rig;
@@ -43,12 +44,9 @@ async fn daemons_see_an_import_as_one_revision() {
     run(&rig.sql, &crate::rig::insert("fence")).await;
     events.wait("fence", &["extension_created"], 1).await;
     assert_eq!(events.of_kind("extension_created").len(), 3);
-    let reloads = events.of_kind("registry_reloaded");
-    // The fleet tells of so many changes too, with their ids.
-    let own = reloads
+    let told: Vec<_> = reloads(&events, 3)
+        .await
         .iter()
-        .filter(|event| event["data"]["ids"].is_null());
-    let told: Vec<_> = own
         .map(|event| {
             (
                 event["data"]["revision"].clone(),

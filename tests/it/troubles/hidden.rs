@@ -253,6 +253,8 @@ async fn a_view_is_not_believed_by_who_reads_changes_either() {
     let revision = revision(&stage.superuser).await;
     let body = json!({"id": "mock_provider", "min_revision": revision, "wait_ms": 10_000});
     stage.ask("lookup", &body).await.ok();
+    // It is served a moment before the load that brought it is over.
+    stage.wait_state("up").await;
     let stats = stage.ask("stats", &json!({})).await.ok();
     assert_eq!(stats["last_error"], json!(null), "{stats}");
 }

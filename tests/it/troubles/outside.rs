@@ -37,6 +37,10 @@ async fn nobody_outside_is_told_where_the_database_is() {
             assert!(!told.contains(place), "{place}: {told}");
         }
     }
-    let log = daemon.log().concat();
-    assert!(log.contains("127.0.0.1:1/zoe-base") && !log.contains("sesame"));
+    daemon
+        .wait_line("where it is", |line| {
+            line.contains("127.0.0.1:1/zoe-base").then_some(())
+        })
+        .await;
+    assert!(!daemon.log().concat().contains("sesame"));
 }

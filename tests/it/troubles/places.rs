@@ -159,7 +159,16 @@ async fn a_database_that_is_not_utf8_is_refused_by_name() {
         let daemon = daemon.fixtures(folder.path()).spawn().await;
         daemon.wait_ready().await;
         rig.lookup("in_file").await.ok();
-        let stats = rig.stats().await;
+        // The files are served a moment before the load has failed as a whole.
+        let stats = eventually("what it lacks", DEADLINE, async || {
+            let stats = rig.stats().await;
+            if stats["last_error"].is_string() {
+                Ok(stats)
+            } else {
+                Err(stats)
+            }
+        })
+        .await;
         assert_eq!(stats["database"]["state"], "failing", "{stats}");
         assert_eq!(stats["database"]["reason"], "encoding", "{stats}");
         assert!(

@@ -1,7 +1,5 @@
 //! Each right of the daemon's account taken away in turn, as the database itself lists them.
 
-use std::time::Duration;
-
 use futures_util::future::join_all;
 use serde_json::json;
 
@@ -29,9 +27,6 @@ const RIGHTS: &str = "
     UNION ALL SELECT 'USAGE ON SCHEMA public', 'public'
     ORDER BY 1";
 
-/// How long it may take until a part of the daemon that runs by itself has noticed.
-const A_FEW_TURNS: Duration = Duration::from_millis(900);
-
 /// Side by side, as each right takes about a second.
 const PARTS: usize = 4;
 
@@ -47,7 +42,7 @@ async fn each_right_taken_away_in_turn_is_named_and_nothing_is_lost() {
 async fn each_right(part: usize) -> usize {
     let stage = Stage::start().await;
     let daemon = stage.daemon("beamline_registry").await;
-    stage.works().await.unwrap();
+    eventually("all works", DEADLINE, async || stage.works().await).await;
     let rights = stage.superuser.query(RIGHTS, &[]).await.unwrap();
     assert!(rights.len() > 60, "{}", rights.len());
     let mut noticed = 0;
@@ -59,21 +54,16 @@ async fn each_right(part: usize) -> usize {
         let worked = stage.works().await;
         // A part that runs by itself has its turn, or says why it has none.
         let named = || logged(&daemon, &["permission denied for", &of]);
-        let turn = async {
-            while !named() && stage.flushes().await < before + 2 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let took_turn = tokio::time::timeout(A_FEW_TURNS, turn).await;
-        if worked.is_err() || took_turn.is_err() {
-            eventually(
-                &format!("{right} is named: {worked:?}"),
-                DEADLINE,
-                async || named(),
-            )
-            .await;
-            noticed += 1;
+        let what = format!("a turn, or why there is none, without {right}");
+        eventually(&what, DEADLINE, async || {
+            named() || stage.flushes().await >= before + 2
+        })
+        .await;
+        if worked.is_err() {
+            let what = format!("{right} is named: {worked:?}");
+            eventually(&what, DEADLINE, async || named()).await;
         }
+        noticed += usize::from(named());
         stage.serves().await;
         assert_ne!(stage.database_state().await["state"], "away", "{right}");
 

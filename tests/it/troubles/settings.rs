@@ -103,7 +103,7 @@ async fn a_read_only_database_is_called_that() {
     let reply = stage.ask("create", &new).await;
     assert_eq!(reply.error(), (503, "database_unavailable".to_owned()));
     assert_eq!(reply.details()["reason"], "read_only");
-    assert!(logged(&daemon, &["the database is read-only"]));
+    super::wait_logged(&daemon, &["the database is read-only"]).await;
     let reset = format!(
         "SET default_transaction_read_only = off;
          ALTER DATABASE \"{name}\" RESET default_transaction_read_only"

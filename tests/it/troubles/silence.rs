@@ -10,8 +10,9 @@ use crate::harness::{DEADLINE, Daemon, FaultProxy, eventually};
 use crate::rig::{Rig, insert, metric};
 use crate::schema::run;
 
-/// What the contract gives, and a second for a machine that has much else to do.
-const IN_TIME: Duration = Duration::from_secs(6);
+/// What the contract gives, and some for a machine that has much else to do; less than any limit of a
+/// single statement or connection.
+const IN_TIME: Duration = Duration::from_secs(9);
 
 async fn stage() -> (Rig, FaultProxy, Daemon) {
     let rig = Rig::start().await;
@@ -74,20 +75,24 @@ async fn silence_is_noticed_in_time_and_one_clock_says_since_when() {
         Some(0.0)
     );
     assert_eq!(daemon.get("/readyz").await.json()["database"], "away");
-    let reply = eventually("replies say so", DEADLINE, async || {
+    let since = || u64::try_from(silent.elapsed().as_millis()).unwrap();
+    let (before, stats) = eventually("one clock, in all that is said", DEADLINE, async || {
+        let before = since();
         let reply = rig.ask("stats", &json!({})).await;
-        reply.header("Beamline-Stale-Ms").is_some().then_some(reply)
+        let header = reply.header("Beamline-Stale-Ms").map(str::to_owned);
+        let header = header.and_then(|text| text.parse::<u64>().ok());
+        let stats = reply.ok()["staleness_ms"].as_u64().unwrap();
+        match header {
+            Some(header) if header.abs_diff(stats) < 100 => Ok((before, stats)),
+            other => Err((other, stats)),
+        }
     })
     .await;
-    let header: u64 = reply.header("Beamline-Stale-Ms").unwrap().parse().unwrap();
-    let stats = reply.ok()["staleness_ms"].as_u64().unwrap();
-    let apart = header.abs_diff(stats);
-    assert!(apart < 100, "one clock: {header} and {stats}");
-    let since = u64::try_from(silent.elapsed().as_millis()).unwrap();
-    // The last answer came at most a pulse before.
+    // The last answer came at most a pulse before, or was on its way.
+    let after = since();
     assert!(
-        (since.saturating_sub(500)..since + 4000).contains(&stats),
-        "{since} {stats}"
+        (before.saturating_sub(1000)..after + 4000).contains(&stats),
+        "{before} {stats} {after}"
     );
     proxy.heal().await;
     rig.wait_stats("/database/state", json!("up")).await;

@@ -58,7 +58,12 @@ async fn load(rig: &Rig, over: &AtomicBool, rounds: &watch::Sender<u32>) {
                 json!({"id": "a", "version": "v2", "subject": "beamline.ext.v2", "priority": round}),
             ),
         ] {
-            rig.ask(verb, &body).await.ok();
+            let mut reply = rig.ask(verb, &body).await;
+            if reply.header("Nats-Service-Error-Code") == Some("503") {
+                // A try for a lock that ends late on a busy machine; no other follows at once.
+                reply = rig.ask(verb, &body).await;
+            }
+            reply.ok();
         }
         rounds.send_replace(round);
     }
@@ -92,9 +97,13 @@ async fn an_idle_reader_of_each_table_in_turn_holds_up_nobody_but_the_migration(
             let tell = |holders: &[String]| told.try_send(holders.join("; ")).unwrap();
             migrate_telling(&mut client, 3 * DEADLINE, tell).await
         });
-        // Ends when somebody is named, or when there was nothing to wait for.
-        if let Some(named) = telling.recv().await {
-            assert!(named.contains(&name), "{relation}: {named}");
+        // Ends when the reader is named, or when there was nothing to wait for. A writer in between that
+        // does not come to an end in time is named too.
+        let mut held = false;
+        while !held && let Some(named) = telling.recv().await {
+            held = named.contains(&name);
+        }
+        if held {
             waited.push(relation.clone());
             // The reader is still there, and the migration waits for it: the fleet goes on.
             let (now, mut ended) = (*rounds.borrow(), rounds.subscribe());
@@ -112,7 +121,6 @@ async fn an_idle_reader_of_each_table_in_turn_holds_up_nobody_but_the_migration(
     }
     over.store(true, Ordering::Relaxed);
     loading.await.unwrap();
-    // Another one where it was a writer in between that did not come to an end in time.
     for relation in [
         "extension_circuit_states",
         "extension_definitions",
