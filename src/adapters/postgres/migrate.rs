@@ -208,8 +208,10 @@ pub async fn seed(client: &Client) -> Result<u64, MigrateError> {
 }
 
 /// Begins a new epoch and answers it: after a restore, so that every sidecar loads everything
-/// instead of trusting revisions of a history that did not happen. A row that was lost is made,
-/// with the last revision on record: a second entry of one revision could be taken for the first.
+/// instead of trusting revisions of a history that did not happen. It goes on after the last revision
+/// on record, also where the row was lost, or restored without the audit: a second entry of one
+/// revision could be taken for the first. What changes from here on has its events, also before a
+/// sidecar has seen the epoch.
 ///
 /// # Errors
 /// [`MigrateError::Unusable`] before [`migrate`].
@@ -224,8 +226,12 @@ pub async fn new_epoch(client: &Client) -> Result<String, MigrateError> {
                      (SELECT max(revision) FROM registry_tombstones),
                      (SELECT max(revision) FROM extension_audit_log))
                  ON CONFLICT (singleton) DO UPDATE
-                 SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now()
-                 RETURNING epoch)
+                 SET epoch = gen_random_uuid(), last_xid = NULL, changed_at = now(),
+                     revision = greatest(registry_revision.revision, excluded.revision)
+                 RETURNING epoch, revision),
+             claimed AS (
+                 UPDATE event_claims AS c SET epoch = begun.epoch, revision = begun.revision
+                 FROM begun)
              SELECT epoch::text, pg_notify('beamline_registry', 'epoch')::text FROM begun",
             &[],
         )

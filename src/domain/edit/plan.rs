@@ -80,6 +80,9 @@ pub enum Step {
     /// Note what the row of a version that has become the current one holds and the extension
     /// cannot: its rules, and which of its fields are null.
     Remember(VersionName),
+    /// Remove that row. One that named the current version when this one was current before, and was
+    /// not changed since, is made what it was then.
+    TakeRow(VersionName),
     /// Disable a version, whatever else its row holds. As it is stored, as it may break rules.
     DisableVersion(String),
     /// Remove a version.

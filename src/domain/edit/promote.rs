@@ -5,7 +5,8 @@
 //! it again is the rollback, whatever was changed since. Rules and rollout of the extension itself
 //! stay: they decide which requests get the extension at all. The promoted row's decided which
 //! requests tried it; they are out of force, and come back with the row, as do its nulls, when it
-//! is replaced: there and back again, nothing has changed.
+//! is replaced. A row that named the version while it was current is in force with it again, unless
+//! it was changed since: there and back again, nothing has changed.
 
 use super::plan::{EditError, Plan, Step, bounded, current};
 use crate::domain::ids::VersionName;
@@ -59,7 +60,7 @@ pub(super) fn plan(
         Step::KeepCurrent,
         Step::Update(patch),
         Step::Remember(version.clone()),
-        Step::DeleteVersion(version.clone()),
+        Step::TakeRow(version.clone()),
     ];
     for row in others {
         if *row.get("enabled") == Value::Switch(true) && !conditional(row) {

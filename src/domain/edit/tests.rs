@@ -283,7 +283,7 @@ fn a_promotion_swaps_the_versions_and_switches_the_others_off() {
         Step::KeepCurrent,
         Step::Update(own(promoted)),
         Step::Remember(version("v2")),
-        Step::DeleteVersion(version("v2")),
+        Step::TakeRow(version("v2")),
         // v4 has a rollout and stays.
         Step::DisableVersion("v3".into()),
     ];

@@ -246,3 +246,46 @@ async fn the_rollback_of_a_version_without_a_configuration_has_none() {
         (&json!({}), &json!({}))
     );
 }
+
+/// Its rules are in force beside the extension's own: lost on the way back, what is for one tenant
+/// would be for all.
+#[tokio::test]
+async fn a_row_that_names_the_current_version_is_in_force_again_after_the_way_back() {
+    let (rig, _daemon) = started().await;
+    rig.ask("create", &plain("x")).await.ok();
+    let own = json!({"id": "x", "version": "v1", "subject": "beamline.ext.x.row",
+        "routing_rules": {"tenant_id": "acme"}, "priority": 2});
+    rig.ask("put_version", &own).await.ok();
+    for name in ["v2", "v3"] {
+        let subject = format!("beamline.ext.x.{name}");
+        let next = json!({"id": "x", "version": name, "subject": subject});
+        rig.ask("put_version", &next).await.ok();
+    }
+    let promote = async |name: &'static str| {
+        let body = json!({"id": "x", "version": name});
+        rig.ask("promote", &body).await.ok()
+    };
+    let before = rig.ask("get", &json!({"id": "x"})).await.ok();
+    for between in [&["v2"][..], &["v3", "v2"]] {
+        for &name in between {
+            promote(name).await;
+            assert_eq!(served(&rig, "x", "other").await, name);
+        }
+        let back = promote("v1").await;
+        let none = BTreeSet::new();
+        assert_eq!(
+            definition(back, &none),
+            definition(before.clone(), &none),
+            "{between:?}"
+        );
+        assert_eq!(served(&rig, "x", "acme").await, "v1");
+        assert_eq!(served(&rig, "x", "other").await, "not_targeted");
+    }
+
+    // What an operator has changed meanwhile is a version like any other.
+    promote("v2").await;
+    let changed = json!({"id": "x", "version": "v1", "priority": 3});
+    rig.ask("update_version", &changed).await.ok();
+    promote("v1").await;
+    assert_eq!(served(&rig, "x", "other").await, "v1");
+}

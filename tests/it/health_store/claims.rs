@@ -1,5 +1,6 @@
 //! Every revision is claimed once.
 
+use beamline_registry::adapters::postgres::migrate::new_epoch;
 use beamline_registry::service::health_store::{ChangeKind, Claimed, Claims};
 
 use super::*;
@@ -129,4 +130,17 @@ async fn another_epoch_begins_where_it_is() {
     run(&client, "UPDATE extensions SET retry = 7").await;
     let claimed = store.claim(&new, 41).await.unwrap().unwrap();
     assert_eq!(claimed.revisions.len(), 1);
+}
+
+/// As when a restored database is corrected before the sidecars start.
+#[tokio::test]
+async fn what_changes_after_a_new_epoch_is_claimed_whenever_a_sidecar_comes() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    let new = new_epoch(&client).await.unwrap();
+    run(&client, "UPDATE extensions SET retry = 7").await;
+    let claimed = store.claim(&new, 2).await.unwrap().unwrap();
+    let revisions: Vec<_> = claimed.revisions.iter().map(|it| it.revision).collect();
+    assert_eq!(revisions, [2]);
+    assert_eq!(store.claim(&new, 2).await.unwrap(), None);
 }

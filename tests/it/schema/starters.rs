@@ -161,3 +161,17 @@ async fn a_lost_revision_goes_on_after_the_last_one_on_record() {
     new_epoch(&client).await.unwrap();
     assert_eq!(revision(&client).await, 2);
 }
+
+/// Of yesterday's definitions and today's audit no two entries may have one revision.
+#[tokio::test]
+async fn a_revision_that_is_older_than_the_audit_goes_on_after_it() {
+    let (_database, client) = migrated().await;
+    seed(&client).await.unwrap();
+    run(&client, "UPDATE extensions SET retry = 7").await;
+    let restored = "UPDATE registry_revision SET revision = 1";
+    run(&client, restored).await;
+    new_epoch(&client).await.unwrap();
+    assert_eq!(revision(&client).await, 2);
+    run(&client, "DELETE FROM extensions WHERE id = 'pii_guard'").await;
+    assert_eq!(actions(&client, 3).await, ["pii_guard deleted"]);
+}

@@ -26,7 +26,36 @@ const REMEMBER: &str = "UPDATE extensions e SET promoted = jsonb_build_object('v
         THEN md5(coalesce(nullif(e.config, 'null'), '{}')::text) END, \
     'metadata', CASE WHEN coalesce(v.metadata, 'null') = 'null' \
         THEN md5(coalesce(nullif(e.metadata, 'null'), '{}')::text) END) \
+        || jsonb_build_object('rows', coalesce(e.promoted -> 'rows', '{}')) \
     FROM extension_versions v WHERE e.id = $1 AND v.id = $1 AND v.version = $2";
+
+/// Remembers the row that names the current version, if there is one, as it is in force: [`KEEP_CURRENT`]
+/// writes over it. What is remembered of a version without a row is forgotten.
+const REMEMBER_ROW: &str = "UPDATE extensions e SET promoted = coalesce(e.promoted, '{}') \
+    || jsonb_build_object('rows', \
+        (SELECT coalesce(jsonb_object_agg(r.key, r.value), '{}') \
+         FROM jsonb_each(e.promoted -> 'rows') AS r (key, value) \
+         WHERE r.key <> e.version AND EXISTS ( \
+             SELECT FROM extension_versions v WHERE v.id = e.id AND v.version = r.key)) \
+        || (SELECT coalesce( \
+                jsonb_object_agg(v.version, jsonb_build_object('was', to_jsonb(v.*))), '{}') \
+            FROM extension_version_definitions v WHERE v.id = e.id AND v.version = e.version)) \
+    WHERE e.id = $1";
+
+/// And by which it is known later that nobody has changed the row since.
+const REMEMBER_KEPT: &str = "UPDATE extensions e SET promoted = jsonb_set(e.promoted, \
+        ARRAY['rows', v.version, 'kept'], to_jsonb(md5(to_jsonb(v.*)::text))) \
+    FROM extension_version_definitions v \
+    WHERE e.id = $1 AND v.id = e.id AND v.version = e.version \
+      AND e.promoted -> 'rows' ? v.version";
+
+/// Makes the row of the version `$2` what it was in force, where it is as it was kept; see
+/// [`REMEMBER_ROW`].
+const RESTORE_ROW: &str = "SELECT registry_put('versions', \
+        jsonb_build_array(e.promoted #> ARRAY['rows', v.version, 'was']))::text \
+    FROM extensions e JOIN extension_version_definitions v ON v.id = e.id \
+    WHERE e.id = $1 AND v.version = $2 \
+      AND e.promoted #>> ARRAY['rows', v.version, 'kept'] = md5(to_jsonb(v.*)::text)";
 
 /// Rules, rollout and priority of a row that names the current version are its own, and stay. A
 /// value is null again where it was null before the promotion, see [`REMEMBER`].
@@ -80,7 +109,13 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
         Step::Delete => run(client, DELETE, &[(&id, Type::TEXT)]).await,
         Step::PutVersion(fields) => VERSIONS.put(client, &[VERSIONS.row(id, fields)]).await,
         Step::Remember(version) => named(client, REMEMBER, id, version.as_str()).await,
-        Step::KeepCurrent => run(client, KEEP_CURRENT, &[(&id, Type::TEXT)]).await,
+        Step::KeepCurrent => {
+            for sql in [REMEMBER_ROW, KEEP_CURRENT, REMEMBER_KEPT] {
+                run(client, sql, &[(&id, Type::TEXT)]).await?;
+            }
+            Ok(())
+        }
+        Step::TakeRow(version) => take_row(client, id, version.as_str()).await,
         Step::DisableVersion(version) => named(client, DISABLE_VERSION, id, version).await,
         Step::DeleteVersion(version) => named(client, DELETE_VERSION, id, version.as_str()).await,
         Step::PutInstance(fields) => INSTANCES.put(client, &[INSTANCES.row(id, fields)]).await,
@@ -94,6 +129,17 @@ pub(super) async fn carry_out(client: &Client, id: &str, step: &Step) -> Result<
 /// Has every sidecar reset the circuits of `ids` that no override holds.
 pub(super) async fn reset_circuits(client: &Client, ids: &[&str]) -> Result<(), Error> {
     run(client, RESET_CIRCUITS, &[(&ids, Type::TEXT_ARRAY)]).await
+}
+
+/// Removes the row of a version that has become the current one. One that was in force when it was the
+/// current one before is in force again.
+async fn take_row(client: &Client, id: &str, version: &str) -> Result<(), Error> {
+    let of: [Parameter<'_>; 2] = [(&id, Type::TEXT), (&version, Type::TEXT)];
+    let restored = client.query_typed(RESTORE_ROW, &of).await?;
+    match restored.is_empty() {
+        true => named(client, DELETE_VERSION, id, version).await,
+        false => Ok(()),
+    }
 }
 
 /// A statement about one part of an extension.
