@@ -99,10 +99,10 @@ pub struct Extension {
     pub metadata: JsonObject,
     /// The extensions that take over when this one cannot serve, in order of preference.
     pub fallback: Vec<ExtensionId>,
-    /// Which requests the current version is for; `None` for all.
-    pub routing_rules: Option<Rules>,
-    /// Which share of them it is for; `None` for all.
-    pub rollout: Option<Rollout>,
+    /// Which requests the current version is for; `None` for all, as for most.
+    pub routing_rules: Option<Box<Rules>>,
+    /// Which share of them it is for; `None` for all, as for most.
+    pub rollout: Option<Box<Rollout>>,
     /// Circuit breaker settings that differ from the daemon's.
     pub circuit_breaker: Option<JsonObject>,
     /// Rows of `extension_versions`, by name.
@@ -162,9 +162,9 @@ pub struct Version {
     /// Settings and notes.
     pub metadata: Option<JsonObject>,
     /// Which requests it is for; `None` for all.
-    pub routing_rules: Option<Rules>,
+    pub routing_rules: Option<Box<Rules>>,
     /// Which share of them it is for; `None` for all.
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<Box<Rollout>>,
     /// The higher goes first among versions that match.
     pub priority: i32,
     /// Whether it takes part at all.

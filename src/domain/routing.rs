@@ -127,17 +127,17 @@ impl Candidate {
     }
 
     fn rules<'e>(&self, extension: &'e Extension) -> impl Iterator<Item = &'e Rules> {
-        let own = extension.routing_rules.as_ref();
+        let own = extension.routing_rules.as_deref();
         let row = self.row(extension);
-        let row = row.and_then(|row| row.routing_rules.as_ref());
+        let row = row.and_then(|row| row.routing_rules.as_deref());
         let all = own.filter(|_| self.is_current).into_iter().chain(row);
         all.filter(|rules| rules.keys() > 0)
     }
 
     fn rollouts<'e>(&self, extension: &'e Extension) -> impl Iterator<Item = &'e Rollout> {
-        let own = extension.rollout.as_ref();
+        let own = extension.rollout.as_deref();
         let row = self.row(extension);
-        let row = row.and_then(|row| row.rollout.as_ref());
+        let row = row.and_then(|row| row.rollout.as_deref());
         own.filter(|_| self.is_current).into_iter().chain(row)
     }
 
