@@ -44,8 +44,10 @@ impl fmt::Display for ExtensionType {
     }
 }
 
-/// Distinguishes an extension from a deleted one of the same id: drawn when it is made.
+/// Distinguishes an extension from a deleted one of the same id: drawn when it is made. Aligned like
+/// the fields beside it, so that no record is padded for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, packed(8))]
 pub struct Incarnation(pub u128);
 
 /// The owner of something that outlives reloads, such as counts or a circuit. What began with files
