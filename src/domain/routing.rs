@@ -30,7 +30,7 @@ pub enum Tier {
 pub struct Candidate {
     is_current: bool,
     /// The position of its row of `extension_versions`; the current version may do without.
-    row: Option<usize>,
+    row: Option<u32>,
     tier: Tier,
     enabled: bool,
 }
@@ -103,7 +103,7 @@ impl Candidate {
     fn new(extension: &Extension, is_current: bool, row: Option<usize>) -> Self {
         let mut candidate = Self {
             is_current,
-            row,
+            row: row.and_then(|row| u32::try_from(row).ok()),
             tier: Tier::Default,
             enabled: true,
         };
@@ -118,7 +118,7 @@ impl Candidate {
     }
 
     fn row<'e>(&self, extension: &'e Extension) -> Option<&'e Version> {
-        extension.versions.get(self.row?)
+        extension.versions.get(self.row? as usize)
     }
 
     /// The row with its fields, where those are not the extension's own.
