@@ -1,7 +1,7 @@
 //! An extension as it is stored: its own fields, its versions and its instances.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::ids::{ExtensionId, InstanceId, VersionName};
@@ -135,7 +135,7 @@ impl Extension {
     }
 }
 
-/// The actors that created a record and changed it last.
+/// The actors that created a record and changed it last. There are few, who share their names.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Provenance {
     /// When it was created.
@@ -143,9 +143,9 @@ pub struct Provenance {
     /// When it was last changed.
     pub updated_at: Option<SystemTime>,
     /// The actor that created it.
-    pub created_by: Option<Box<str>>,
+    pub created_by: Option<Arc<str>>,
     /// The actor that changed it last.
-    pub updated_by: Option<Box<str>>,
+    pub updated_by: Option<Arc<str>>,
 }
 
 /// Another version of an extension. `None` means the extension's own value.
