@@ -164,6 +164,9 @@ impl<'p> Assembly<'p> {
             let (versions, instances) = (&mut extension.versions, &mut extension.instances);
             versions.sort_unstable_by(|a, b| a.version.cmp(&b.version));
             instances.sort_unstable_by(|a, b| a.instance_id.cmp(&b.instance_id));
+            // Each has grown to four at its first row, and most have one.
+            versions.shrink_to_fit();
+            instances.shrink_to_fit();
         }
         if !self.unserved.is_empty() {
             let unserved = &mut self.unserved;
