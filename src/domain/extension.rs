@@ -100,13 +100,13 @@ pub struct Extension {
     /// Settings and notes for the registry and for operators.
     pub metadata: JsonObject,
     /// The extensions that take over when this one cannot serve, in order of preference.
-    pub fallback: Vec<ExtensionId>,
+    pub fallback: Box<[ExtensionId]>,
     /// Which requests the current version is for; `None` for all, as for most.
     pub routing_rules: Option<Box<Rules>>,
     /// Which share of them it is for; `None` for all, as for most.
     pub rollout: Option<Box<Rollout>>,
     /// Circuit breaker settings that differ from the daemon's.
-    pub circuit_breaker: Option<JsonObject>,
+    pub circuit_breaker: Option<Box<JsonObject>>,
     /// Rows of `extension_versions`, by name.
     pub versions: Vec<Version>,
     /// Rows of `extension_instances`, by name.
@@ -120,7 +120,7 @@ pub struct Extension {
     /// Its authors and times, where the source knows.
     pub provenance: Provenance,
     /// What was cut to this deployment's limits; nearly always nothing.
-    pub cuts: Vec<Cut>,
+    pub cuts: Box<[Cut]>,
 }
 
 impl Extension {
@@ -174,7 +174,7 @@ pub struct Version {
     /// Its author and time.
     pub provenance: Provenance,
     /// See [`Extension::cuts`].
-    pub cuts: Vec<Cut>,
+    pub cuts: Box<[Cut]>,
 }
 
 impl Version {

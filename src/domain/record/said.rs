@@ -37,7 +37,7 @@ pub fn extension(it: &Extension) -> Fields<'_> {
         ("fallback", fallback),
         ("routing_rules", object(rules)),
         ("rollout", object(rollout)),
-        ("circuit_breaker", object(it.circuit_breaker.as_ref())),
+        ("circuit_breaker", object(it.circuit_breaker.as_deref())),
     ])
 }
 
