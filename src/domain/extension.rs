@@ -229,6 +229,14 @@ mod tests {
         assert!(!unknown.is(&of(Some(1))));
     }
 
+    /// A hundred thousand are held: what few of them have is in a box.
+    #[test]
+    fn a_record_holds_no_room_for_what_most_lack() {
+        assert!(size_of::<Extension>() <= 336);
+        assert!(size_of::<Version>() <= 208);
+        assert_eq!(size_of::<Option<Incarnation>>(), 24);
+    }
+
     #[test]
     fn types_are_listed_in_the_order_of_their_names() {
         assert!(
