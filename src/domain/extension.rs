@@ -44,8 +44,8 @@ impl fmt::Display for ExtensionType {
     }
 }
 
-/// Distinguishes an extension from a deleted one of the same id: drawn when it is made. Aligned like
-/// the fields beside it, so that no record is padded for it.
+/// Distinguishes an extension from a deleted one of the same id: drawn when it is made. Aligned as
+/// the fields beside it are, so that no record is padded for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C, packed(8))]
 pub struct Incarnation(pub u128);
