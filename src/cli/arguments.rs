@@ -4,6 +4,7 @@
 //! file, so that all faults are found at once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,8 +19,25 @@ const LEAST_AGE: Duration = Duration::from_secs(3600);
 
 /// The whole command line.
 pub(super) fn command() -> Command {
-    let what = Arg::new("what").required(true);
-    let what = what.value_parser(["live", "ready"]);
+    command_of(commands())
+}
+
+/// The command line without the commands that `args` (the program's name first) cannot mean: clap
+/// copies every setting to each, some 3 MB, which the heap of a daemon would keep.
+pub(super) fn command_for(args: &[OsString]) -> Command {
+    let mut commands = commands();
+    match args.get(1) {
+        None => commands.clear(),
+        Some(first) if commands.iter().any(|it| first == it.get_name()) => {
+            commands.retain(|it| first == it.get_name());
+        }
+        // A setting, help, or a mistake: clap finds out.
+        Some(_) => {}
+    }
+    command_of(commands)
+}
+
+fn command_of(commands: Vec<Command>) -> Command {
     Command::new("beamline-registry")
         .version(env!("CARGO_PKG_VERSION"))
         .about("The extension registry of a message router, over NATS")
@@ -28,56 +46,53 @@ pub(super) fn command() -> Command {
             "Each setting is a flag, an environment variable (EXTENSION_REGISTRY_...) or a key in \
              the --config file; the first of these wins. List all: `serve --help`.",
         )
-        .subcommand(
-            Command::new("serve")
-                .about("Run the daemon (the default)")
-                .args(settings().into_iter().map(|setting| setting.hide(false))),
-        )
-        .subcommand(
-            Command::new("demo")
-                .about("Try it out: a private nats-server, sample extensions and a tour")
-                .arg(switch("once", "Exit after the tour")),
-        )
-        .subcommand(dev::command())
-        .subcommand(
-            Command::new("migrate")
-                .about("Bring the database's schema up to date")
-                .arg(switch("seed", "Add the six seed extensions"))
-                .arg(
-                    switch("check", "Change nothing; exit 1 when the schema is behind")
-                        .conflicts_with_all(["seed", "new-epoch", "prune-audit"]),
-                )
-                .arg(switch("new-epoch", "Begin a new epoch, after a restore"))
-                .arg(
-                    Arg::new("prune-audit")
-                        .long("prune-audit")
-                        .value_name("AGE")
-                        .value_parser(age)
-                        .help("Delete audit entries older than this, such as 90d, and published"),
-                ),
-        )
-        .subcommand(
-            Command::new("import")
-                .about("Write fixtures into the database, all or nothing")
-                .arg(folder_argument("Folder with fixtures"))
-                .arg(switch("dry-run", "Do everything but commit"))
-                .arg(switch("overwrite", "Replace extensions that differ")),
-        )
-        .subcommand(
-            Command::new("export")
-                .about("Write the database's definitions as fixtures")
-                .arg(folder_argument("Folder for fixtures, empty or new"))
-                .arg(switch("force", "Replace what an earlier export wrote")),
-        )
-        .subcommand(check::command())
-        .subcommand(
-            Command::new("probe")
-                .about("Ask whether the local daemon is live or ready")
-                .arg(what.help("Exit 0 when the daemon is live, or ready")),
-        )
-        .subcommands(operator::subcommands())
+        .subcommands(commands)
         .args(settings())
         .args(files())
+}
+
+fn commands() -> Vec<Command> {
+    let what = Arg::new("what").required(true);
+    let what = what.value_parser(["live", "ready"]);
+    let mut commands = vec![
+        Command::new("serve")
+            .about("Run the daemon (the default)")
+            .args(settings().into_iter().map(|setting| setting.hide(false))),
+        Command::new("demo")
+            .about("Try it out: a private nats-server, sample extensions and a tour")
+            .arg(switch("once", "Exit after the tour")),
+        dev::command(),
+        Command::new("migrate")
+            .about("Bring the database's schema up to date")
+            .arg(switch("seed", "Add the six seed extensions"))
+            .arg(
+                switch("check", "Change nothing; exit 1 when the schema is behind")
+                    .conflicts_with_all(["seed", "new-epoch", "prune-audit"]),
+            )
+            .arg(switch("new-epoch", "Begin a new epoch, after a restore"))
+            .arg(
+                Arg::new("prune-audit")
+                    .long("prune-audit")
+                    .value_name("AGE")
+                    .value_parser(age)
+                    .help("Delete audit entries older than this, such as 90d, and published"),
+            ),
+        Command::new("import")
+            .about("Write fixtures into the database, all or nothing")
+            .arg(folder_argument("Folder with fixtures"))
+            .arg(switch("dry-run", "Do everything but commit"))
+            .arg(switch("overwrite", "Replace extensions that differ")),
+        Command::new("export")
+            .about("Write the database's definitions as fixtures")
+            .arg(folder_argument("Folder for fixtures, empty or new"))
+            .arg(switch("force", "Replace what an earlier export wrote")),
+        check::command(),
+        Command::new("probe")
+            .about("Ask whether the local daemon is live or ready")
+            .arg(what.help("Exit 0 when the daemon is live, or ready")),
+    ];
+    commands.extend(operator::subcommands());
+    commands
 }
 
 pub(super) fn folder_argument(help: &'static str) -> Arg {
@@ -161,5 +176,25 @@ mod tests {
     #[test]
     fn clap_finds_no_fault_with_the_command_line() {
         super::command().debug_assert();
+    }
+
+    #[test]
+    fn a_daemon_is_not_burdened_with_other_commands() {
+        let all = super::commands();
+        let found = |line: &str| {
+            let args = std::iter::once("beamline-registry").chain(line.split_whitespace());
+            let args: Vec<_> = args.map(super::OsString::from).collect();
+            let command = super::command_for(&args);
+            let names = command.get_subcommands().map(|it| it.get_name().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert!(found("").is_empty());
+        for command in &all {
+            let name = command.get_name();
+            assert_eq!(found(&format!("{name} --help")), [name]);
+        }
+        for line in ["--help", "help serve", "--queue-group serve", "sevre"] {
+            assert_eq!(found(line).len(), all.len(), "{line}");
+        }
     }
 }

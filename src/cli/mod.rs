@@ -166,7 +166,8 @@ pub fn parse(
     args: impl IntoIterator<Item = OsString>,
     surroundings: &Surroundings<'_>,
 ) -> Result<Invocation, u8> {
-    let matches = arguments::command().try_get_matches_from(args);
+    let args: Vec<_> = args.into_iter().collect();
+    let matches = arguments::command_for(&args).try_get_matches_from(args);
     let matches = matches.map_err(|error| {
         // clap knows the colours; a closed pipe does not matter any more.
         drop(error.print());

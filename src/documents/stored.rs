@@ -57,8 +57,8 @@ impl Serialize for Stored<'_> {
         let provenance = &extension.provenance;
         map.serialize_entry("created_at", &provenance.created_at.and_then(time))?;
         map.serialize_entry("updated_at", &provenance.updated_at.and_then(time))?;
-        map.serialize_entry("created_by", &provenance.created_by)?;
-        map.serialize_entry("updated_by", &provenance.updated_by)?;
+        map.serialize_entry("created_by", &provenance.created_by.as_deref())?;
+        map.serialize_entry("updated_by", &provenance.updated_by.as_deref())?;
         let warnings = record::warnings(extension);
         if !warnings.is_empty() {
             map.serialize_entry("warnings", &warnings)?;
@@ -81,7 +81,7 @@ impl Serialize for Part<'_> {
         said(&mut map, self.table, &self.fields)?;
         if let Some(provenance) = self.created {
             map.serialize_entry("created_at", &provenance.created_at.and_then(time))?;
-            map.serialize_entry("created_by", &provenance.created_by)?;
+            map.serialize_entry("created_by", &provenance.created_by.as_deref())?;
         }
         map.end()
     }

@@ -274,6 +274,7 @@ impl CatalogWriter {
         })));
 
         catalog.sequence.store(sequence, Ordering::Release);
+        let are_first = listing.count(None, None) == 0;
         for entry in change.upserts {
             digest = digest.wrapping_add(entry.extension().digest);
             let place = Place {
@@ -288,7 +289,12 @@ impl CatalogWriter {
                 }
                 None => counts.added += 1,
             }
-            listing.insert(entry);
+            if !are_first {
+                listing.insert(entry);
+            }
+        }
+        if are_first {
+            listing.fill(pinned.values().map(|place| Arc::clone(&place.entry)));
         }
         // Before the removals: an id that becomes faulty is at no moment unknown.
         digest = digest.wrapping_add(change.quarantine.digest());

@@ -311,7 +311,8 @@ fn only_a_share_that_serves_beside_the_current_version_can_be_given_up() {
         rollout: Rollout::parse(&format!(
             r#"{{"by":"tenant_id","percent":{percent},"halt":{{}}}}"#
         ))
-        .ok(),
+        .ok()
+        .map(Box::new),
         ..version(name)
     };
     for (row, halts) in [

@@ -1,7 +1,7 @@
 //! An extension as it is stored: its own fields, its versions and its instances.
 
 use std::fmt;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use super::ids::{ExtensionId, InstanceId, VersionName};
@@ -44,8 +44,10 @@ impl fmt::Display for ExtensionType {
     }
 }
 
-/// Distinguishes an extension from a deleted one of the same id: drawn when it is made.
+/// Distinguishes an extension from a deleted one of the same id: drawn when it is made. Aligned as
+/// the fields beside it are, so that no record is padded for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(C, packed(8))]
 pub struct Incarnation(pub u128);
 
 /// The owner of something that outlives reloads, such as counts or a circuit. What began with files
@@ -98,13 +100,13 @@ pub struct Extension {
     /// Settings and notes for the registry and for operators.
     pub metadata: JsonObject,
     /// The extensions that take over when this one cannot serve, in order of preference.
-    pub fallback: Vec<ExtensionId>,
-    /// Which requests the current version is for; `None` for all.
-    pub routing_rules: Option<Rules>,
-    /// Which share of them it is for; `None` for all.
-    pub rollout: Option<Rollout>,
+    pub fallback: Box<[ExtensionId]>,
+    /// Which requests the current version is for; `None` for all, as for most.
+    pub routing_rules: Option<Box<Rules>>,
+    /// Which share of them it is for; `None` for all, as for most.
+    pub rollout: Option<Box<Rollout>>,
     /// Circuit breaker settings that differ from the daemon's.
-    pub circuit_breaker: Option<JsonObject>,
+    pub circuit_breaker: Option<Box<JsonObject>>,
     /// Rows of `extension_versions`, by name.
     pub versions: Vec<Version>,
     /// Rows of `extension_instances`, by name.
@@ -118,7 +120,7 @@ pub struct Extension {
     /// Its authors and times, where the source knows.
     pub provenance: Provenance,
     /// What was cut to this deployment's limits; nearly always nothing.
-    pub cuts: Vec<Cut>,
+    pub cuts: Box<[Cut]>,
 }
 
 impl Extension {
@@ -133,7 +135,7 @@ impl Extension {
     }
 }
 
-/// The actors that created a record and changed it last.
+/// The actors that created a record and changed it last. There are few, who share their names.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Provenance {
     /// When it was created.
@@ -141,9 +143,9 @@ pub struct Provenance {
     /// When it was last changed.
     pub updated_at: Option<SystemTime>,
     /// The actor that created it.
-    pub created_by: Option<Box<str>>,
+    pub created_by: Option<Arc<str>>,
     /// The actor that changed it last.
-    pub updated_by: Option<Box<str>>,
+    pub updated_by: Option<Arc<str>>,
 }
 
 /// Another version of an extension. `None` means the extension's own value.
@@ -162,9 +164,9 @@ pub struct Version {
     /// Settings and notes.
     pub metadata: Option<JsonObject>,
     /// Which requests it is for; `None` for all.
-    pub routing_rules: Option<Rules>,
+    pub routing_rules: Option<Box<Rules>>,
     /// Which share of them it is for; `None` for all.
-    pub rollout: Option<Rollout>,
+    pub rollout: Option<Box<Rollout>>,
     /// The higher goes first among versions that match.
     pub priority: i32,
     /// Whether it takes part at all.
@@ -172,7 +174,7 @@ pub struct Version {
     /// Its author and time.
     pub provenance: Provenance,
     /// See [`Extension::cuts`].
-    pub cuts: Vec<Cut>,
+    pub cuts: Box<[Cut]>,
 }
 
 impl Version {
@@ -225,6 +227,14 @@ mod tests {
         assert_eq!(unknown.incarnation(), None);
         assert!(unknown.is(&of(Some(2))));
         assert!(!unknown.is(&of(Some(1))));
+    }
+
+    /// A hundred thousand are held: what few of them have is in a box.
+    #[test]
+    fn a_record_holds_no_room_for_what_most_lack() {
+        assert!(size_of::<Extension>() <= 336);
+        assert!(size_of::<Version>() <= 208);
+        assert_eq!(size_of::<Option<Incarnation>>(), 24);
     }
 
     #[test]

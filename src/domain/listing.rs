@@ -61,13 +61,27 @@ pub struct Listing {
 impl Listing {
     /// Adds an entry whose place is free.
     pub fn insert(&mut self, entry: Arc<Entry>) {
+        self.note(&entry);
+        self.entries.insert(position(entry.extension()), entry);
+    }
+
+    /// Adds all there are to an empty listing. At once, which fills the nodes of the tree: added in
+    /// their order, one by one, they would leave them half empty.
+    pub fn fill(&mut self, entries: impl Iterator<Item = Arc<Entry>>) {
+        let placed = entries.map(|entry| {
+            self.note(&entry);
+            (position(entry.extension()), entry)
+        });
+        self.entries = placed.collect();
+    }
+
+    fn note(&mut self, entry: &Entry) {
         let extension = entry.extension();
         let count = self.counts.entry((extension.kind, extension.enabled));
         *count.or_default() += 1;
         if entry.admitted().is_err() {
             self.out_of_service.insert(extension.id.clone());
         }
-        self.entries.insert(position(extension), entry);
     }
 
     /// Takes an entry out.

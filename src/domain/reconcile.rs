@@ -94,7 +94,10 @@ fn differing(
     };
     let differing = extensions.into_iter().filter(differs);
     let entries = differing.map(|new| Arc::new(Entry::new(new, prepare)));
-    entries.collect()
+    let mut entries: Vec<_> = entries.collect();
+    // They were collected in the memory of the records, which is many times what they need.
+    entries.shrink_to_fit();
+    entries
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub enum Tier {
 pub struct Candidate {
     is_current: bool,
     /// The position of its row of `extension_versions`; the current version may do without.
-    row: Option<usize>,
+    row: Option<u32>,
     tier: Tier,
     enabled: bool,
 }
@@ -103,7 +103,7 @@ impl Candidate {
     fn new(extension: &Extension, is_current: bool, row: Option<usize>) -> Self {
         let mut candidate = Self {
             is_current,
-            row,
+            row: row.and_then(|row| u32::try_from(row).ok()),
             tier: Tier::Default,
             enabled: true,
         };
@@ -118,7 +118,7 @@ impl Candidate {
     }
 
     fn row<'e>(&self, extension: &'e Extension) -> Option<&'e Version> {
-        extension.versions.get(self.row?)
+        extension.versions.get(self.row? as usize)
     }
 
     /// The row with its fields, where those are not the extension's own.
@@ -127,17 +127,17 @@ impl Candidate {
     }
 
     fn rules<'e>(&self, extension: &'e Extension) -> impl Iterator<Item = &'e Rules> {
-        let own = extension.routing_rules.as_ref();
+        let own = extension.routing_rules.as_deref();
         let row = self.row(extension);
-        let row = row.and_then(|row| row.routing_rules.as_ref());
+        let row = row.and_then(|row| row.routing_rules.as_deref());
         let all = own.filter(|_| self.is_current).into_iter().chain(row);
         all.filter(|rules| rules.keys() > 0)
     }
 
     fn rollouts<'e>(&self, extension: &'e Extension) -> impl Iterator<Item = &'e Rollout> {
-        let own = extension.rollout.as_ref();
+        let own = extension.rollout.as_deref();
         let row = self.row(extension);
-        let row = row.and_then(|row| row.rollout.as_ref());
+        let row = row.and_then(|row| row.rollout.as_deref());
         own.filter(|_| self.is_current).into_iter().chain(row)
     }
 

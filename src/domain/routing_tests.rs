@@ -67,13 +67,15 @@ fn model(extension: &Extension, context: &Context) -> Result<VersionName, Refusa
             name: &extension.version,
             rules: extension
                 .routing_rules
-                .iter()
-                .chain(row.and_then(|r| r.routing_rules.as_ref()))
+                .as_deref()
+                .into_iter()
+                .chain(row.and_then(|r| r.routing_rules.as_deref()))
                 .collect(),
             rollouts: extension
                 .rollout
-                .iter()
-                .chain(row.and_then(|r| r.rollout.as_ref()))
+                .as_deref()
+                .into_iter()
+                .chain(row.and_then(|r| r.rollout.as_deref()))
                 .collect(),
             priority: 0,
             current: true,
@@ -83,8 +85,8 @@ fn model(extension: &Extension, context: &Context) -> Result<VersionName, Refusa
         if row.version != extension.version && row.enabled {
             parts.push(Part {
                 name: &row.version,
-                rules: row.routing_rules.iter().collect(),
-                rollouts: row.rollout.iter().collect(),
+                rules: row.routing_rules.as_deref().into_iter().collect(),
+                rollouts: row.rollout.as_deref().into_iter().collect(),
                 priority: row.priority,
                 current: false,
             });
@@ -131,7 +133,7 @@ fn model(extension: &Extension, context: &Context) -> Result<VersionName, Refusa
     .ok_or(Refusal::NotTargeted)
 }
 
-fn any_rules() -> impl Strategy<Value = Option<Rules>> {
+fn any_rules() -> impl Strategy<Value = Option<Box<Rules>>> {
     let written = prop::sample::select(vec![
         None,
         Some("{}"),
@@ -143,7 +145,7 @@ fn any_rules() -> impl Strategy<Value = Option<Rules>> {
     written.prop_map(|json| json.and_then(rules))
 }
 
-fn any_rollout() -> impl Strategy<Value = Option<Rollout>> {
+fn any_rollout() -> impl Strategy<Value = Option<Box<Rollout>>> {
     prop::sample::select(vec![None, None, Some(0), Some(50), Some(100)])
         .prop_map(|percent| percent.and_then(rollout))
 }

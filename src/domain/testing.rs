@@ -87,14 +87,14 @@ pub(crate) fn instance(name: &str) -> Instance {
 }
 
 /// Parsed routing rules.
-pub(crate) fn rules(json: &str) -> Option<Rules> {
-    Some(Rules::parse(json).unwrap())
+pub(crate) fn rules(json: &str) -> Option<Box<Rules>> {
+    Some(Box::new(Rules::parse(json).unwrap()))
 }
 
 /// A rollout by `tenant_id`.
-pub(crate) fn rollout(percent: u32) -> Option<Rollout> {
+pub(crate) fn rollout(percent: u32) -> Option<Box<Rollout>> {
     let json = format!(r#"{{"by":"tenant_id","percent":{percent}}}"#);
-    Some(Rollout::parse(&json).unwrap())
+    Some(Box::new(Rollout::parse(&json).unwrap()))
 }
 
 /// The context that a request with this JSON object has.

@@ -249,7 +249,7 @@ mod tests {
             }),
             entry(Extension {
                 auto_disabled: true,
-                fallback: vec![ExtensionId::parse("canary").unwrap()],
+                fallback: [ExtensionId::parse("canary").unwrap()].into(),
                 ..extension("led")
             }),
             entry(Extension {

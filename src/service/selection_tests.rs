@@ -360,7 +360,7 @@ fn an_auto_disabled_extension_gives_way_or_is_not_there() {
 #[test]
 fn an_ailing_fallback_serves_as_it_is_and_an_ailing_canary_leads_past_an_open_current_version() {
     let canary = Extension {
-        fallback: vec![ExtensionId::parse("good").unwrap()],
+        fallback: [ExtensionId::parse("good").unwrap()].into(),
         ..with_canary()
     };
     let case = Case::new(vec![canary, extension("good")]);
@@ -373,7 +373,7 @@ fn an_ailing_fallback_serves_as_it_is_and_an_ailing_canary_leads_past_an_open_cu
 #[test]
 fn an_ailing_canary_serves_rather_than_nothing() {
     let canary = Extension {
-        fallback: vec![ExtensionId::parse("good").unwrap()],
+        fallback: [ExtensionId::parse("good").unwrap()].into(),
         ..with_canary()
     };
     let case = Case::new(vec![canary, extension("good")]);

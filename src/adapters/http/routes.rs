@@ -9,7 +9,6 @@ use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use utoipa::openapi::OpenApi;
 
 use super::State;
 use super::access::Need::{Audit, Nothing, Reader, Reload, Viewer, Write};
@@ -35,8 +34,7 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Everything that is served.
 pub(super) fn router(state: State) -> Router {
     let places = Places::default();
-    let (router, _) = routes(state.clone(), places.clone());
-    router
+    routes(state.clone(), places.clone())
         .merge(status_page(state.clone(), places))
         .fallback(|| async { HttpError::NoSuchPath })
         .method_not_allowed_fallback(|| async { HttpError::NoSuchMethod })
@@ -61,7 +59,7 @@ fn status_page(state: State, places: Places) -> Router<State> {
 }
 
 /// The routes, and the document that describes them.
-fn routes(state: State, places: Places) -> (Router<State>, OpenApi) {
+fn routes(state: State, places: Places) -> Router<State> {
     Routes::new(state, places)
         .add(Nothing, probes::__path_livez, probes::livez)
         .add(Nothing, probes::__path_startupz, probes::startupz)

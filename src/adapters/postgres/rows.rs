@@ -1,8 +1,8 @@
 //! Rows become extensions; what breaks a rule is quarantined and named.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::error::Error as _;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use tokio_postgres::types::WrongType;
 use tokio_postgres::{Error, Row};
@@ -46,6 +46,23 @@ pub(super) struct Assembly<'p> {
     unserved: HashMap<String, Unserved>,
     /// Faults of single versions and instances.
     faults: Vec<Fault>,
+    actors: Actors,
+}
+
+/// The names of actors: each is kept once, for all records that it made or changed.
+#[derive(Default)]
+struct Actors(HashSet<Arc<str>>);
+
+impl Actors {
+    fn shared(&mut self, name: Option<&str>) -> Option<Arc<str>> {
+        let name = name?;
+        if let Some(known) = self.0.get(name) {
+            return Some(Arc::clone(known));
+        }
+        let name = Arc::<str>::from(name);
+        self.0.insert(Arc::clone(&name));
+        Some(name)
+    }
 }
 
 /// An extension of which nothing is served.
@@ -62,6 +79,7 @@ impl<'p> Assembly<'p> {
             places: HashMap::default(),
             unserved: HashMap::new(),
             faults: Vec::new(),
+            actors: Actors::default(),
         }
     }
 
@@ -78,7 +96,7 @@ impl<'p> Assembly<'p> {
             self.set_aside("extensions", id, "again", reason);
             return Ok(());
         }
-        match readable(extension(digest, columns, self.gate))? {
+        match readable(extension(digest, columns, self.gate, &mut self.actors))? {
             Ok(extension) => {
                 self.places
                     .insert(extension.id.clone(), self.extensions.len());
@@ -97,7 +115,7 @@ impl<'p> Assembly<'p> {
         let digest = columns.take::<i64>()?.cast_unsigned();
         let provenance = Provenance {
             created_at: columns.time()?,
-            created_by: columns.name()?,
+            created_by: self.actors.shared(columns.take()?),
             ..Provenance::default()
         };
         let name: &str = columns.peek()?;
@@ -146,6 +164,9 @@ impl<'p> Assembly<'p> {
             let (versions, instances) = (&mut extension.versions, &mut extension.instances);
             versions.sort_unstable_by(|a, b| a.version.cmp(&b.version));
             instances.sort_unstable_by(|a, b| a.instance_id.cmp(&b.instance_id));
+            // Each has grown to four at its first row, and most have one.
+            versions.shrink_to_fit();
+            instances.shrink_to_fit();
         }
         if !self.unserved.is_empty() {
             let unserved = &mut self.unserved;
@@ -207,14 +228,15 @@ fn extension(
     digest: u64,
     mut columns: Columns<'_>,
     gate: Gate<'_>,
+    actors: &mut Actors,
 ) -> Result<Checked<Extension>, Error> {
     let revision = columns.take::<i64>()?;
     let incarnation = incarnation(columns.take()?);
     let provenance = Provenance {
         created_at: columns.time()?,
         updated_at: columns.time()?,
-        created_by: columns.name()?,
-        updated_by: columns.name()?,
+        created_by: actors.shared(columns.take()?),
+        updated_by: actors.shared(columns.take()?),
     };
     let fields = tables::EXTENSIONS.fields(&mut columns)?;
     Ok(gate.extension(&fields).map(|extension| Extension {

@@ -87,7 +87,7 @@ impl<'p> Gate<'p> {
         else {
             return Err(check.faults);
         };
-        let cuts = std::mem::take(&mut check.cuts);
+        let cuts = std::mem::take(&mut check.cuts).into();
         check.done(Extension {
             id,
             kind,
@@ -101,9 +101,9 @@ impl<'p> Gate<'p> {
             config,
             metadata,
             fallback,
-            routing_rules,
-            rollout,
-            circuit_breaker,
+            routing_rules: routing_rules.map(Box::new),
+            rollout: rollout.map(Box::new),
+            circuit_breaker: circuit_breaker.map(Box::new),
             versions: Vec::new(),
             instances: Vec::new(),
             revision: 0,
@@ -137,7 +137,7 @@ impl<'p> Gate<'p> {
         };
         let targeted = routing_rules.as_ref().is_some_and(|rules| rules.keys() > 0);
         let takes_part = targeted || rollout.is_some() || version.as_str() == current;
-        let cuts = std::mem::take(&mut check.cuts);
+        let cuts = std::mem::take(&mut check.cuts).into();
         check.done(Version {
             version,
             subject,
@@ -146,8 +146,8 @@ impl<'p> Gate<'p> {
             config,
             metadata,
             enabled: enabled.unwrap_or(takes_part),
-            routing_rules,
-            rollout,
+            routing_rules: routing_rules.map(Box::new),
+            rollout: rollout.map(Box::new),
             priority: priority.unwrap_or(0),
             provenance: Provenance::default(),
             cuts,
@@ -179,7 +179,7 @@ impl<'p> Gate<'p> {
     }
 }
 
-fn fallback(json: &str) -> Result<Vec<ExtensionId>, String> {
+fn fallback(json: &str) -> Result<Box<[ExtensionId]>, String> {
     let ids: Vec<String> = serde_json::from_str(json).map_err(|_| "must be a list of ids")?;
     if ids.len() > MAX_FALLBACKS {
         return Err(format!("must have at most {MAX_FALLBACKS} ids"));

@@ -12,9 +12,9 @@ use crate::domain::rollout::Rollout;
 
 /// Every such rule that it breaks, readable after its id.
 pub fn refusals(it: &Extension) -> Vec<String> {
-    let mut all = of_part(Some(&it.metadata), it.rollout.as_ref());
+    let mut all = of_part(Some(&it.metadata), it.rollout.as_deref());
     for row in &it.versions {
-        let of_current = row.rollout.as_ref().filter(|_| row.version == it.version);
+        let of_current = row.rollout.as_deref().filter(|_| row.version == it.version);
         let faults = of_part(row.metadata.as_ref(), of_current).into_iter();
         all.extend(faults.map(|fault| format!("version {}: {fault}", row.version)));
     }

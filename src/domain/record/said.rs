@@ -20,7 +20,8 @@ pub fn extension(it: &Extension) -> Fields<'_> {
     let ids: Vec<_> = it.fallback.iter().map(|id| id.as_str()).collect();
     let fallback = (!ids.is_empty()).then(|| serde_json::Value::from(ids).to_string());
     let fallback = fallback.map_or(Value::Unset, |json| Value::Json(json.into()));
-    let rules = it.routing_rules.as_ref().map(Rules::source);
+    let rules = it.routing_rules.as_deref().map(Rules::source);
+    let rollout = it.rollout.as_deref().map(Rollout::source);
     Fields(vec![
         ("id", text(it.id.as_str())),
         ("type", text(it.kind.as_str())),
@@ -35,14 +36,15 @@ pub fn extension(it: &Extension) -> Fields<'_> {
         ("metadata", object(Some(&it.metadata))),
         ("fallback", fallback),
         ("routing_rules", object(rules)),
-        ("rollout", object(it.rollout.as_ref().map(Rollout::source))),
-        ("circuit_breaker", object(it.circuit_breaker.as_ref())),
+        ("rollout", object(rollout)),
+        ("circuit_breaker", object(it.circuit_breaker.as_deref())),
     ])
 }
 
 /// The fields of a version.
 pub fn version(it: &Version) -> Fields<'_> {
-    let rules = it.routing_rules.as_ref().map(Rules::source);
+    let rules = it.routing_rules.as_deref().map(Rules::source);
+    let rollout = it.rollout.as_deref().map(Rollout::source);
     Fields(vec![
         ("version", text(it.version.as_str())),
         ("subject", text(it.subject.as_str())),
@@ -51,7 +53,7 @@ pub fn version(it: &Version) -> Fields<'_> {
         ("config", object(it.config.as_ref())),
         ("metadata", object(it.metadata.as_ref())),
         ("routing_rules", object(rules)),
-        ("rollout", object(it.rollout.as_ref().map(Rollout::source))),
+        ("rollout", object(rollout)),
         ("priority", Value::Number(it.priority.into())),
         ("enabled", Value::Switch(it.enabled)),
     ])

@@ -21,7 +21,7 @@ impl Limits {
     /// The limits of `extension`; its record was checked when it was applied.
     pub fn of(extension: &Extension, defaults: &Self) -> Self {
         let own = OwnLimits::read(&extension.metadata).unwrap_or_default();
-        let overrides = extension.circuit_breaker.as_ref();
+        let overrides = extension.circuit_breaker.as_deref();
         let overrides = overrides.and_then(|object| Overrides::parse(object).ok());
         Self {
             max_payload_bytes: own.max_payload_size.unwrap_or(defaults.max_payload_bytes),
@@ -88,7 +88,7 @@ mod tests {
     fn breaker_settings_lie_over_the_daemons() {
         let own = r#"{"failure_threshold":2,"timeout_seconds":0.5}"#;
         let extension = Extension {
-            circuit_breaker: Some(JsonObject::parse(own).unwrap()),
+            circuit_breaker: Some(Box::new(JsonObject::parse(own).unwrap())),
             ..extension("x")
         };
         let expected = Settings {

@@ -138,7 +138,7 @@ fn an_attempt_ends_at_its_timeout_or_at_the_nearest_deadline() {
 fn a_fallback_with_more_time_of_its_own_is_waited_for_as_long_as_the_request_says() {
     let (catalog, mut writer) = Catalog::new();
     let x = Extension {
-        fallback: vec![ExtensionId::parse("y").unwrap()],
+        fallback: [ExtensionId::parse("y").unwrap()].into(),
         ..patient()
     };
     let y = Extension {
@@ -181,7 +181,7 @@ fn a_fallback_with_more_time_of_its_own_is_waited_for_as_long_as_the_request_say
 #[test]
 fn of_the_configs_for_fallbacks_those_that_can_be_needed_are_kept() {
     let x = Extension {
-        fallback: vec![ExtensionId::parse("y").unwrap()],
+        fallback: [ExtensionId::parse("y").unwrap()].into(),
         ..patient()
     };
     let mut invocation = invocation("1");
@@ -233,7 +233,7 @@ fn sizes_are_counted_as_they_came() {
 fn a_requests_config_does_not_travel_to_a_fallback() {
     let x = Extension {
         auto_disabled: true,
-        fallback: vec![ExtensionId::parse("y").unwrap()],
+        fallback: [ExtensionId::parse("y").unwrap()].into(),
         ..patient()
     };
     let mut invocation = invocation("1");

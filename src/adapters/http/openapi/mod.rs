@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::{Arc, OnceLock};
+
 use axum::Router;
 use axum::handler::Handler;
 use axum::http::StatusCode;
@@ -9,7 +11,7 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter};
 use axum::{Extension, middleware};
 use bytes::Bytes;
-use utoipa::openapi::path::HttpMethod;
+use utoipa::openapi::path::{HttpMethod, Operation};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{InfoBuilder, OpenApi, OpenApiBuilder, Paths};
 
@@ -25,16 +27,22 @@ const ABOUT: &str = "The extension registry of a message router: reads, and chan
     one record, `Beamline-Stale-Ms` once the database could not be used for longer than the sync \
     interval, and `Beamline-Source: fixtures` while files are served in its place.";
 
-/// The document, as JSON.
-#[derive(Debug, Clone)]
-pub(super) struct Document(Bytes);
+/// The document. It is made when it is first asked for: on the way to its text it takes many times
+/// its bytes, and most daemons are never asked.
+pub(super) struct Document {
+    routes: Vec<(Need, Describe)>,
+    text: OnceLock<Bytes>,
+}
+
+/// The path of a route, its methods, and what it does.
+type Describe = fn(Need) -> (String, Vec<HttpMethod>, Operation);
 
 /// A router in the making, and its description.
 pub(super) struct Routes {
     state: State,
     places: Places,
     router: Router<State>,
-    paths: Paths,
+    described: Vec<(Need, Describe)>,
 }
 
 impl Routes {
@@ -44,7 +52,7 @@ impl Routes {
             state,
             places,
             router: Router::new(),
-            paths: Paths::new(),
+            described: Vec::new(),
         }
     }
 
@@ -55,9 +63,8 @@ impl Routes {
         H: Handler<T, State>,
         T: 'static,
     {
-        let (path, methods) = (P::path(), P::methods());
         let mut route = MethodRouter::new();
-        for method in &methods {
+        for method in &P::methods() {
             route = route.on(filter(method), handler.clone());
         }
         if need != Need::Nothing {
@@ -68,15 +75,41 @@ impl Routes {
                 .route_layer(middleware::from_fn_with_state(places, places::take))
                 .route_layer(middleware::from_fn_with_state(state, guard));
         }
-        self.router = self.router.route(&path, route);
-        let mut operation = P::operation();
-        complete(&mut operation, need, &path);
-        self.paths.add_path_operation(path, methods, operation);
+        self.router = self.router.route(&P::path(), route);
+        self.described.push((need, describe::<P>));
         self
     }
 
-    /// The router, and the document with which it answers for itself.
-    pub(super) fn finish(self) -> (Router<State>, OpenApi) {
+    /// The router, with the document that describes it.
+    pub(super) fn finish(self) -> Router<State> {
+        let document = Document {
+            routes: self.described,
+            text: OnceLock::new(),
+        };
+        let router = self.router.layer(Extension(Arc::new(document)));
+        router.layer(Extension(self.places))
+    }
+}
+
+fn describe<P: utoipa::Path>(need: Need) -> (String, Vec<HttpMethod>, Operation) {
+    let (path, mut operation) = (P::path(), P::operation());
+    complete(&mut operation, need, &path);
+    (path, P::methods(), operation)
+}
+
+impl Document {
+    /// As JSON.
+    fn text(&self) -> Bytes {
+        let text = || crate::documents::to_bytes(&self.whole());
+        self.text.get_or_init(text).clone()
+    }
+
+    fn whole(&self) -> OpenApi {
+        let mut paths = Paths::new();
+        for (need, describe) in &self.routes {
+            let (path, methods, operation) = describe(*need);
+            paths.add_path_operation(path, methods, operation);
+        }
         let info = InfoBuilder::new()
             .title("beamline-registry")
             .version(env!("CARGO_PKG_VERSION"))
@@ -85,14 +118,11 @@ impl Routes {
         let mut components = components();
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
         components.add_security_scheme(BEARER, SecurityScheme::Http(bearer));
-        let document = OpenApiBuilder::new()
+        OpenApiBuilder::new()
             .info(info)
-            .paths(self.paths)
+            .paths(paths)
             .components(Some(components))
-            .build();
-        let text = Document(crate::documents::to_bytes(&document));
-        let router = self.router.layer(Extension(text));
-        (router.layer(Extension(self.places)), document)
+            .build()
     }
 }
 
@@ -112,6 +142,6 @@ fn filter(method: &HttpMethod) -> MethodFilter {
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "probes",
     responses((status = 200, description = "OpenAPI 3.1", body = utoipa::openapi::Object)))]
-pub(super) async fn openapi(Extension(Document(text)): Extension<Document>) -> Response {
-    answer::json(StatusCode::OK, text)
+pub(super) async fn openapi(Extension(document): Extension<Arc<Document>>) -> Response {
+    answer::json(StatusCode::OK, document.text())
 }

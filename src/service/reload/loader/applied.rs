@@ -204,11 +204,12 @@ mod tests {
         let cut = |value| {
             let field = "timeout_ms";
             entry(Extension {
-                cuts: vec![Cut {
+                cuts: [Cut {
                     field,
                     value,
                     limit: 120_000,
-                }],
+                }]
+                .into(),
                 ..extension_with("x", r#"{"metadata":{"balance":"random"}}"#)
             })
         };
