@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -16,7 +17,6 @@ use super::alive::{Alive, FEW};
 use super::figures::FleetFigures;
 use super::held;
 use super::jittered;
-use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
@@ -86,15 +86,15 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Exchanges health until `stop`; then flushes what is left, for as long as it is let live.
-    /// `signs` signal that the catalog changed; `restoring` is held until what the fleet knows is
+    /// `applied` has the revisions of the catalog; `restoring` is held until what the fleet knows is
     /// taken over.
     pub async fn run(
         mut self,
-        mut signs: Signs,
+        applied: watch::Receiver<Option<u64>>,
         restoring: TaskTrackerToken,
         stop: CancellationToken,
     ) {
-        let begun = stop.run_until_cancelled(self.begin(&mut signs)).await;
+        let begun = stop.run_until_cancelled(self.begin(applied)).await;
         if begun.is_none() {
             return;
         }
@@ -104,10 +104,11 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Takes over what the fleet knows, once the catalog holds what the database has.
-    async fn begin(&mut self, signs: &mut Signs) {
-        while self.tools.selector.catalog().head().source != ActiveSource::Database {
-            signs.next().await;
-        }
+    async fn begin(&mut self, mut applied: watch::Receiver<Option<u64>>) {
+        let catalog = self.tools.selector.catalog();
+        let is_there = |_: &_| catalog.head().source == ActiveSource::Database;
+        // Without a sender the process ends.
+        let _ = applied.wait_for(is_there).await;
         let observers = self.tools.observers.clone();
         loop {
             match survived(&observers, self.restore()).await {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -18,7 +19,6 @@ use applied::Applied;
 pub use queue::{Order, OverrideHandle, OverrideQueue, Wanted, orders};
 
 use super::jittered;
-use super::signal::Signs;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
 use crate::service::error::{NotFoundReason, RegistryError};
@@ -55,13 +55,13 @@ impl<S: Overrides> OverrideKeeper<S> {
         }
     }
 
-    /// Follows the store until `stop`. `news` signals that an override may have changed, `changed`
+    /// Follows the store until `stop`. `news` notifies that an override may have changed, `applied`
     /// that the catalog has: then what was read before is held against it. `restoring` is held until
     /// the circuits are as the store wants them.
     pub async fn run(
         mut self,
-        mut news: Signs,
-        mut changed: Signs,
+        news: Arc<Notify>,
+        mut applied: watch::Receiver<Option<u64>>,
         restoring: TaskTrackerToken,
         stop: CancellationToken,
     ) {
@@ -86,8 +86,8 @@ impl<S: Overrides> OverrideKeeper<S> {
                 order = self.queue.next() => {
                     survived(&observers, self.carry_out(order)).await;
                 }
-                () = news.next() => self.listed = None,
-                () = changed.next() => {}
+                () = news.notified() => self.listed = None,
+                Ok(()) = applied.changed() => {}
                 () = sleep_until(next) => self.listed = None,
             }
         }
