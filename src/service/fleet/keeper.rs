@@ -121,14 +121,11 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     async fn restore(&mut self) -> Result<(), StoreError> {
-        let begun = Instant::now();
+        self.read_others().await?;
         let boot = self.ledger.boot(&*self.store, self.interval).await?;
-        let restored = self.store.restore(&boot).await?;
-        self.fleet.replace(restored.figures);
-        for circuit in &restored.circuits {
-            held::restore(&self.tools, circuit);
+        for circuit in self.store.held(&boot).await? {
+            held::restore(&self.tools, &circuit);
         }
-        self.read = Some((boot, begun));
         self.alive.counted(self.store.alive().await?);
         Ok(())
     }

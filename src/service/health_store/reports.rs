@@ -96,16 +96,6 @@ pub enum Flushed {
     Fenced(Option<Written>),
 }
 
-/// What a sidecar takes over when it starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// The fleet's figures.
-    pub figures: Vec<Figures>,
-    /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
-    /// of the earliest trial of any; all as [`CircuitState::Open`].
-    pub circuits: Vec<HeldCircuit>,
-}
-
 /// Health of the fleet. Every call is bounded in time.
 pub trait HealthReports: Send + Sync + 'static {
     /// Begins a boot. Of one whose answer was lost nothing remains in the figures.
@@ -123,8 +113,13 @@ pub trait HealthReports: Send + Sync + 'static {
         changed_within: Option<Duration>,
     ) -> impl Future<Output = Result<Vec<Figures>, StoreError>> + Send;
 
-    /// What to start with, as of one moment, less what is of `boot`.
-    fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
+    /// The circuits to start with: those held by at least half of the sidecars that flushed within
+    /// 3 intervals, `boot` left out, at the time of the earliest trial of any; all as
+    /// [`CircuitState::Open`].
+    fn held(
+        &self,
+        boot: &Boot,
+    ) -> impl Future<Output = Result<Vec<HeldCircuit>, StoreError>> + Send;
 
     /// The sidecars that started or flushed within 3 of their intervals.
     fn alive(&self) -> impl Future<Output = Result<Sidecars, StoreError>> + Send;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use beamline_registry::service::health_store::{Restored, Sidecars, StoreError};
+use beamline_registry::service::health_store::{Sidecars, StoreError};
 use beamline_registry::service::trouble::DatabaseError;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -45,8 +45,8 @@ impl HealthReports for Lossy {
         self.store.others(boot, within).await
     }
 
-    async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
-        self.store.restore(boot).await
+    async fn held(&self, boot: &Boot) -> Result<Vec<HeldCircuit>, StoreError> {
+        self.store.held(boot).await
     }
 
     async fn alive(&self) -> Result<Sidecars, StoreError> {

@@ -95,10 +95,10 @@ async fn a_start_restores_what_half_of_the_fleet_holds() {
 
     let new = store(&database, "new");
     let boot = new.register(INTERVAL).await.unwrap();
-    let restored = new.restore(&boot).await.unwrap();
-    let ids: Vec<_> = restored.circuits.iter().map(|it| &it.extension).collect();
+    let restored = new.held(&boot).await.unwrap();
+    let ids: Vec<_> = restored.iter().map(|it| &it.extension).collect();
     assert_eq!(ids, [&id(1)], "2 of 3 hold e1, 1 of 3 holds e2");
-    let circuit = &restored.circuits[0];
+    let circuit = &restored[0];
     let off = |time: Instant, want: Instant| {
         let early = want.saturating_duration_since(time);
         early.max(time.saturating_duration_since(want))
@@ -109,8 +109,8 @@ async fn a_start_restores_what_half_of_the_fleet_holds() {
     assert!(off(circuit.retry_at, now + Duration::from_secs(50)) < DEADLINE);
 
     silence(&client, "1 hour", "true").await;
-    let nobody = new.restore(&boot).await.unwrap();
-    assert_eq!(nobody.circuits, [], "of nobody, nothing is half");
+    let nobody = new.held(&boot).await.unwrap();
+    assert_eq!(nobody, [], "of nobody, nothing is half");
 }
 
 fn forced(action: OverrideAction, change: u128) -> NewOverride<'static> {
@@ -228,7 +228,7 @@ async fn a_start_does_not_restore_what_an_operator_has_closed_since() {
     let (old, new) = (store(&database, "old"), store(&database, "new"));
     let held = holds(&old, &[open(id(1))]).await;
     let boot = new.register(INTERVAL).await.unwrap();
-    let restored = async || new.restore(&boot).await.unwrap().circuits.len();
+    let restored = async || new.held(&boot).await.unwrap().len();
     let order = async |action, change| old.set_override(forced(action, change)).await.unwrap();
     assert_eq!(restored().await, 1);
     order(OverrideAction::Open, 1).await;
@@ -272,7 +272,7 @@ async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
     flush(&a, &boot_a, 1, &[report(id(1), 0, 5)], &[held]).await;
     assert_eq!(state(&client, 1).await, "open t 0");
     let boot_b = b.register(INTERVAL).await.unwrap();
-    assert_eq!(b.restore(&boot_b).await.unwrap().circuits.len(), 1);
+    assert_eq!(b.held(&boot_b).await.unwrap().len(), 1);
 
     run(
         &client,
@@ -282,8 +282,7 @@ async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
     .await;
     flush(&b, &boot_b, 1, &[report(id(1), 1, 0)], &[]).await;
     assert_eq!(state(&client, 1).await, "closed f 0");
-    let restored = b.restore(&boot_b).await.unwrap();
-    assert_eq!(restored.circuits, []);
+    assert_eq!(b.held(&boot_b).await.unwrap(), []);
     let new = incarnation(&client, 1).await;
     assert_ne!(old, new);
     let others = a.others(&boot_a, None).await.unwrap();

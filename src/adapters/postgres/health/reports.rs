@@ -3,25 +3,21 @@
 
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Object;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use super::call::{
-    CALL_LIMIT, CENTURY, LIMITS, Parameter, age_ms, bigint, count, milliseconds, uuid,
-};
+use super::call::{CALL_LIMIT, CENTURY, Parameter, age_ms, bigint, count, milliseconds, uuid};
 use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::json;
-use crate::adapters::postgres::transaction::Transaction;
 use crate::domain::breaker::CircuitState;
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
-    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
+    MAX_REPORTS, Report, Sidecars, StoreError, Written,
 };
 use crate::service::skipped::Reading;
 
@@ -112,29 +108,10 @@ impl HealthReports for PostgresHealth {
         Ok(self.each(FIGURES, reading, &rows, figures))
     }
 
-    async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
-        let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
-        let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-        let work = async |client: &Object| {
-            let reading = async {
-                tokio::try_join!(
-                    biased;
-                    client.query_typed(OTHERS, &everything),
-                    client.query_typed(HELD, std::slice::from_ref(&own)),
-                )
-            };
-            Transaction::snapshot(LIMITS).send(client, reading).await
-        };
-        let (what, limit) = ("restoring health", CALL_LIMIT);
-        let (figure_rows, circuit_rows) = match self.pool.run(what, limit, limit, work).await {
-            Ok(rows) => rows,
-            Err(error) => return Err(self.explained(&error).await),
-        };
-        let whole = Reading::Whole;
-        Ok(Restored {
-            figures: self.each(FIGURES, whole, &figure_rows, figures),
-            circuits: self.each(CIRCUITS, whole, &circuit_rows, held),
-        })
+    async fn held(&self, boot: &Boot) -> Result<Vec<HeldCircuit>, StoreError> {
+        let parameters: [Parameter<'_>; 1] = [(&&*boot.0, Type::TEXT)];
+        let rows = self.transact("restoring health", HELD, &parameters).await?;
+        Ok(self.each(CIRCUITS, Reading::Whole, &rows, held))
     }
 
     async fn alive(&self) -> Result<Sidecars, StoreError> {
