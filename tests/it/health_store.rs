@@ -18,7 +18,7 @@ use beamline_registry::domain::breaker::CircuitState;
 use beamline_registry::domain::extension::Incarnation;
 use beamline_registry::domain::health::{Counts, HealthSums};
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
-use beamline_registry::service::health_store::ledger::{Ledger, Progress};
+use beamline_registry::service::health_store::ledger::Ledger;
 use beamline_registry::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, Report, Written,
 };

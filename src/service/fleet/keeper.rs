@@ -20,7 +20,7 @@ use super::jittered;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
-use crate::service::health_store::ledger::{Ledger, Progress};
+use crate::service::health_store::ledger::Ledger;
 use crate::service::health_store::{Boot, HealthReports, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -147,7 +147,7 @@ impl<S: HealthReports> Keeper<S> {
 
     async fn turn(&mut self) -> Result<(), StoreError> {
         for _ in 0..MORE_FLUSHES {
-            if self.flush().await? == Progress::Complete {
+            if self.flush().await? {
                 break;
             }
             sleep(jittered(LOCKED)).await;
@@ -181,7 +181,8 @@ impl<S: HealthReports> Keeper<S> {
         read.is_none_or(|(_, at)| at.elapsed() >= pause)
     }
 
-    async fn flush(&mut self) -> Result<Progress, StoreError> {
+    /// Whether the store has everything now.
+    async fn flush(&mut self) -> Result<bool, StoreError> {
         let totals = self.counted.totals(&self.tools, &mut self.ledger);
         let circuits = held::held(&self.tools);
         let store = &*self.store;
@@ -217,8 +218,8 @@ impl<S: HealthReports> Keeper<S> {
         let observers = self.tools.observers.clone();
         loop {
             match survived(&observers, self.flush()).await {
-                Some(Ok(Progress::Complete)) | None => return,
-                Some(Ok(Progress::Partial)) => {}
+                Some(Ok(true)) | None => return,
+                Some(Ok(false)) => {}
                 Some(Err(error)) => {
                     self.tell(error);
                     let totals = self.counted.totals(&self.tools, &mut self.ledger);

@@ -36,18 +36,10 @@ struct Account {
     folded: HealthSums,
 }
 
-/// The result of a flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// The store has everything it was given.
-    Complete,
-    /// Locks or limits left a rest for the next flush.
-    Partial,
-}
-
 impl Ledger {
-    /// Brings the store up to `totals`, and reports which circuits are held. To be called once
-    /// per `interval`, also when nothing has changed.
+    /// Brings the store up to `totals`, and reports which circuits are held; answers whether it has
+    /// everything now, or locks or limits left a rest for the next flush. To be called once per
+    /// `interval`, also when nothing has changed.
     ///
     /// # Errors
     /// The books stay right, and the next call repeats what is open.
@@ -57,7 +49,7 @@ impl Ledger {
         interval: Duration,
         totals: &[Report],
         circuits: &[HeldCircuit],
-    ) -> Result<Progress, StoreError> {
+    ) -> Result<bool, StoreError> {
         for _ in 0..MAX_BATCHES {
             let repeated = self.pending.is_some();
             let boot = self.boot(store, interval).await?;
@@ -87,10 +79,7 @@ impl Ledger {
                 Flushed::Fenced(written) => self.fence(written),
             }
         }
-        Ok(match self.owes(totals) {
-            true => Progress::Partial,
-            false => Progress::Complete,
-        })
+        Ok(!self.owes(totals))
     }
 
     /// Whether there is anything that the store lacks, or may lack.
