@@ -22,7 +22,7 @@ pub mod switch;
 pub use alive::Alive;
 pub use figures::FleetFigures;
 pub use keeper::Keeper;
-pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, Wanted, orders};
+pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, orders};
 pub use spot::Spot;
 
 use std::time::Duration;

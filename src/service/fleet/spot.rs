@@ -40,13 +40,8 @@ impl Spot {
     }
 
     /// Its record.
-    pub(super) fn extension(&self) -> &Extension {
+    pub fn extension(&self) -> &Extension {
         self.entry.extension()
-    }
-
-    /// The version.
-    pub fn version(&self) -> &VersionName {
-        &self.version
     }
 
     /// The circuit, if there is one yet.

@@ -1,5 +1,6 @@
 //! Circuits of the fleet, and what operators force.
 
+use beamline_registry::domain::actor::{Actor, ActorSource};
 use beamline_registry::service::health_store::{
     AutoDisabled, AutoSwitch, NewOverride, Override, OverrideAction, Overrides,
 };
@@ -113,18 +114,15 @@ async fn a_start_restores_what_half_of_the_fleet_holds() {
     assert_eq!(nobody, [], "of nobody, nothing is half");
 }
 
-fn forced(action: OverrideAction, change: u128) -> NewOverride<'static> {
-    static E1: std::sync::OnceLock<(ExtensionId, VersionName)> = std::sync::OnceLock::new();
-    let (extension, version) = E1.get_or_init(|| (id(1), v1()));
+fn forced(action: OverrideAction) -> NewOverride {
     NewOverride {
-        extension,
-        version,
+        extension: id(1),
+        incarnation: None,
+        version: v1(),
         action,
-        change,
         ttl: Some(Duration::from_secs(60)),
-        reason: Some("maintenance"),
-        actor: "alice",
-        actor_source: "subject",
+        reason: Some("maintenance".to_owned()),
+        actor: Actor::parse("alice", ActorSource::Subject).unwrap(),
     }
 }
 
@@ -156,7 +154,7 @@ async fn overrides_are_audited_notified_and_expire() {
     for change in [1, 1, 2] {
         assert!(
             store
-                .set_override(forced(OverrideAction::Open, change))
+                .set_override(&forced(OverrideAction::Open), change)
                 .await
                 .unwrap()
         );
@@ -200,13 +198,13 @@ async fn overrides_are_audited_notified_and_expire() {
 
     assert!(
         store
-            .set_override(forced(OverrideAction::Close, 3))
+            .set_override(&forced(OverrideAction::Close), 3)
             .await
             .unwrap()
     );
     assert!(
         store
-            .set_override(forced(OverrideAction::Reset, 4))
+            .set_override(&forced(OverrideAction::Reset), 4)
             .await
             .unwrap()
     );
@@ -215,7 +213,7 @@ async fn overrides_are_audited_notified_and_expire() {
     assert_eq!(listed(&store).await, []);
     assert!(
         !store
-            .set_override(forced(OverrideAction::Open, 5))
+            .set_override(&forced(OverrideAction::Open), 5)
             .await
             .unwrap()
     );
@@ -229,7 +227,7 @@ async fn a_start_does_not_restore_what_an_operator_has_closed_since() {
     let held = holds(&old, &[open(id(1))]).await;
     let boot = new.register(INTERVAL).await.unwrap();
     let restored = async || new.held(&boot).await.unwrap().len();
-    let order = async |action, change| old.set_override(forced(action, change)).await.unwrap();
+    let order = async |action, change| old.set_override(&forced(action), change).await.unwrap();
     assert_eq!(restored().await, 1);
     order(OverrideAction::Open, 1).await;
     assert_eq!(restored().await, 1);

@@ -57,8 +57,8 @@ const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::t
 const TABLE: Table = Table("circuit_overrides", &[0, 1]);
 
 impl Overrides for PostgresHealth {
-    async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {
-        let change = format!("{:032x}", new.change);
+    async fn set_override(&self, new: &NewOverride, change: u128) -> Result<bool, StoreError> {
+        let change = format!("{change:032x}");
         let ttl = new.ttl.map(milliseconds);
         let parameters: [Parameter<'_>; 8] = [
             (&new.extension.as_str(), Type::TEXT),
@@ -67,8 +67,8 @@ impl Overrides for PostgresHealth {
             (&change, Type::TEXT),
             (&ttl, Type::INT8),
             (&new.reason, Type::TEXT),
-            (&new.actor, Type::TEXT),
-            (&new.actor_source, Type::TEXT),
+            (&new.actor.name(), Type::TEXT),
+            (&new.actor.source().as_str(), Type::TEXT),
         ];
         let none = |_| Vec::new();
         let rows = self

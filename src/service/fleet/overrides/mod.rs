@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use applied::Applied;
-pub use queue::{Order, OverrideHandle, OverrideQueue, Wanted, orders};
+pub use queue::{Order, OverrideHandle, OverrideQueue, orders};
 
 use super::jittered;
 use crate::domain::catalog::ActiveSource;
@@ -133,9 +133,9 @@ impl<S: Overrides> OverrideKeeper<S> {
             return;
         }
         let change = rand::random();
-        let written = match self.write(&wanted, change).await {
+        let written = match self.store.set_override(&wanted, change).await {
             // It is unknown whether it was written; repeated, it is written once.
-            Err(StoreError::Unknown(_)) => self.write(&wanted, change).await,
+            Err(StoreError::Unknown(_)) => self.store.set_override(&wanted, change).await,
             written => written,
         };
         let outcome = match written {
@@ -149,7 +149,7 @@ impl<S: Overrides> OverrideKeeper<S> {
                 Ok(())
             }
             Ok(false) => Err(RegistryError::ExtensionNotFound {
-                id: wanted.spot.id().to_string(),
+                id: wanted.extension.to_string(),
                 reason: NotFoundReason::Unknown,
             }),
             Err(error) => {
@@ -172,28 +172,14 @@ impl<S: Overrides> OverrideKeeper<S> {
             observers.store_failed("reading the circuit overrides", error.clone());
         }
     }
-
-    async fn write(&self, wanted: &Wanted, change: u128) -> Result<bool, StoreError> {
-        let new = NewOverride {
-            extension: wanted.spot.id(),
-            version: wanted.spot.version(),
-            action: wanted.action,
-            change,
-            ttl: wanted.ttl,
-            reason: wanted.reason.as_deref(),
-            actor: wanted.actor.name(),
-            actor_source: wanted.actor.source().as_str(),
-        };
-        self.store.set_override(new).await
-    }
 }
 
 /// What was just written, as it will be read.
-fn in_force(wanted: &Wanted, change: u128) -> Override {
+fn in_force(wanted: &NewOverride, change: u128) -> Override {
     Override {
-        extension: wanted.spot.id().clone(),
-        incarnation: wanted.spot.extension().incarnation,
-        version: wanted.spot.version().clone(),
+        extension: wanted.extension.clone(),
+        incarnation: wanted.incarnation,
+        version: wanted.version.clone(),
         action: wanted.action,
         change,
         until: wanted
