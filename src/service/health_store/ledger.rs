@@ -7,11 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{
-    Boot, Flush, Flushed, HealthReports, HeldCircuit, MAX_REPORTS, Report, StoreError, Written,
-};
+use super::{Boot, Flush, Flushed, HealthReports, MAX_REPORTS, Report, StoreError, Written};
 use crate::domain::health::HealthSums;
 use crate::domain::ids::ExtensionId;
+use crate::service::circuits::Listed;
 
 /// Batches of one call of [`Ledger::flush`]; what remains waits for the next.
 const MAX_BATCHES: usize = 200;
@@ -48,7 +47,7 @@ impl Ledger {
         store: &impl HealthReports,
         interval: Duration,
         totals: &[Report],
-        circuits: &[HeldCircuit],
+        circuits: &[Listed],
     ) -> Result<bool, StoreError> {
         for _ in 0..MAX_BATCHES {
             let repeated = self.pending.is_some();

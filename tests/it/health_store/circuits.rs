@@ -26,18 +26,16 @@ async fn the_state_is_open_while_any_live_sidecar_has_it_open() {
     let boot_b = holds(&b, &[]).await;
     assert_eq!(state(&client, 1).await, "open t 0");
 
-    let half_open = HeldCircuit {
-        state: CircuitState::HalfOpen,
-        half_open_requests: 2,
-        ..open(id(1))
-    };
+    let mut half_open = open(id(1));
+    half_open.view.state = CircuitState::HalfOpen;
+    half_open.view.trials_out = 2;
     flush(&a, &boot_a, 2, &[], &[half_open]).await;
     assert_eq!(state(&client, 1).await, "half_open t 2");
     flush(&a, &boot_a, 3, &[], &[]).await;
     assert_eq!(state(&client, 1).await, "closed f 0");
 
     // Of another version than the current one it says nothing.
-    let of_v2 = HeldCircuit {
+    let of_v2 = Listed {
         version: VersionName::parse("v2").unwrap(),
         ..open(id(1))
     };
@@ -82,7 +80,7 @@ async fn an_open_circuit_shows_before_the_first_call() {
 #[tokio::test]
 async fn a_start_restores_what_half_of_the_fleet_holds() {
     let (database, client) = fleet(3).await;
-    let held: [&[HeldCircuit]; 4] = [
+    let held: [&[Listed]; 4] = [
         &[open(id(1)), open(id(2))],
         &[open(id(1))],
         &[],
@@ -105,8 +103,7 @@ async fn a_start_restores_what_half_of_the_fleet_holds() {
         early.max(time.saturating_duration_since(want))
     };
     let now = Instant::now();
-    assert!(off(circuit.opened_at, now - Duration::from_secs(10)) < DEADLINE);
-    assert!(circuit.opened_at < now && circuit.retry_at > now);
+    assert!(circuit.retry_at > now);
     assert!(off(circuit.retry_at, now + Duration::from_secs(50)) < DEADLINE);
 
     silence(&client, "1 hour", "true").await;
@@ -262,7 +259,7 @@ async fn what_was_said_of_one_that_was_deleted_says_nothing_of_the_next() {
     let (database, client) = fleet(1).await;
     let (a, b) = (store(&database, "a"), store(&database, "b"));
     let old = incarnation(&client, 1).await;
-    let held = HeldCircuit {
+    let held = Listed {
         incarnation: old,
         ..open(id(1))
     };
