@@ -100,7 +100,6 @@ impl Ledger {
             return Ok(boot.clone());
         }
         let boot = store.register(interval).await?;
-        self.sequence = 0;
         Ok(self.boot.insert(boot).clone())
     }
 

@@ -68,7 +68,7 @@ impl<S: Overrides> OverrideKeeper<S> {
         let mut restoring = Some(restoring);
         let observers = self.tools.observers.clone();
         loop {
-            let looking = survived(&observers, self.look_again());
+            let looking = survived(&observers, self.look());
             let Some(read) = stop.run_until_cancelled(looking).await else {
                 return;
             };
@@ -83,7 +83,7 @@ impl<S: Overrides> OverrideKeeper<S> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                order = self.queue.next() => {
+                Some(order) = self.queue.recv() => {
                     survived(&observers, self.carry_out(order)).await;
                 }
                 () = news.notified() => self.listed = None,
@@ -93,28 +93,22 @@ impl<S: Overrides> OverrideKeeper<S> {
         }
     }
 
-    /// Brings the circuits in line with what was read, or where that may be outdated with the store.
-    async fn look_again(&mut self) -> Result<bool, StoreError> {
-        match &self.listed {
-            Some(listed) => {
-                self.applied.follow(&self.tools, listed);
-                Ok(true)
-            }
-            None => self.look().await,
-        }
-    }
-
-    /// Brings the circuits in line with the store; not before its data is what we serve, `false`
-    /// until then. A failure is reported: circuits stay as they are meanwhile.
+    /// Brings the circuits in line with what was read, or where that may be outdated with the
+    /// store; not before its data is what we serve, `false` until then. A failure is reported:
+    /// circuits stay as they are meanwhile.
     async fn look(&mut self) -> Result<bool, StoreError> {
-        self.listed = None;
-        if self.tools.selector.catalog().head().source != ActiveSource::Database {
-            return Ok(false);
-        }
-        let overrides = self.store.overrides().await;
-        let overrides = overrides.inspect_err(|error| self.tell(error))?;
-        self.applied.follow(&self.tools, &overrides);
-        self.listed = Some(overrides);
+        let listed = match self.listed.take() {
+            Some(listed) => listed,
+            None if self.tools.selector.catalog().head().source != ActiveSource::Database => {
+                return Ok(false);
+            }
+            None => {
+                let overrides = self.store.overrides().await;
+                overrides.inspect_err(|error| self.tell(error))?
+            }
+        };
+        self.applied.follow(&self.tools, &listed);
+        self.listed = Some(listed);
         Ok(true)
     }
 
@@ -122,6 +116,7 @@ impl<S: Overrides> OverrideKeeper<S> {
         let (wanted, answer, begun) = match order {
             Order::Write(wanted, answer, begun) => (wanted, answer, begun),
             Order::Look(answer) => {
+                self.listed = None;
                 let _ = self.look().await;
                 let _ = answer.send(());
                 return;
@@ -142,6 +137,7 @@ impl<S: Overrides> OverrideKeeper<S> {
             Ok(true) => {
                 // Read rather than assumed: another sidecar's may have come after it. Where that
                 // fails, what is written holds here at least. A first list would pass a reset over.
+                self.listed = None;
                 if !self.applied.begun || !matches!(self.look().await, Ok(true)) {
                     let written = in_force(&wanted, change);
                     self.applied.one(&self.tools, &written, true);

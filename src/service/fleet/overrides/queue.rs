@@ -33,13 +33,12 @@ pub enum Order {
 pub struct OverrideHandle(mpsc::Sender<Order>);
 
 /// Takes orders.
-#[derive(Debug)]
-pub struct OverrideQueue(mpsc::Receiver<Order>);
+pub type OverrideQueue = mpsc::Receiver<Order>;
 
 /// Both ends of a queue of orders.
 pub fn orders() -> (OverrideHandle, OverrideQueue) {
     let (sender, receiver) = mpsc::channel(MAX_ORDERS);
-    (OverrideHandle(sender), OverrideQueue(receiver))
+    (OverrideHandle(sender), receiver)
 }
 
 impl OverrideHandle {
@@ -83,16 +82,6 @@ impl OverrideHandle {
     }
 }
 
-impl OverrideQueue {
-    /// The next order; waits for ever once all senders are gone.
-    pub(super) async fn next(&mut self) -> Order {
-        match self.0.recv().await {
-            Some(order) => order,
-            None => std::future::pending().await,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
@@ -120,7 +109,7 @@ mod tests {
         let (handle, mut queue) = orders();
         let mut ordering = pin!(handle.order(wanted));
         assert!(futures_util::poll!(&mut ordering).is_pending());
-        let Order::Write(_, answer, begun) = queue.next().await else {
+        let Some(Order::Write(_, answer, begun)) = queue.recv().await else {
             panic!("it is to be written");
         };
         begun.store(true, Ordering::SeqCst);
