@@ -95,6 +95,9 @@ impl PostgresHealth {
         parameters: &[Parameter<'_>],
     ) -> Result<Option<u64>, StoreError> {
         let rows = self.transact(what, sql, parameters).await?;
-        self.one(&rows, |row| Ok(row.try_get::<_, Option<i64>>(0)?.map(count)))
+        self.one(&rows, |row| {
+            let revision: Option<i64> = row.try_get(0)?;
+            Ok(revision.map(count))
+        })
     }
 }
