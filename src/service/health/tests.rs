@@ -11,7 +11,7 @@ use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::testing::{change, entry, extension, version, version_with};
 use crate::service::fleet::Spot;
-use crate::service::health_store::OverrideAction;
+use crate::service::health_store::{Figures, OverrideAction};
 use crate::service::invoke::{Reported, Verdict};
 use crate::service::testing::tools;
 
