@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};

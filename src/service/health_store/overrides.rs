@@ -1,7 +1,7 @@
 //! Circuits as operators want them.
 
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::StoreError;
 use crate::domain::actor::Actor;
@@ -35,7 +35,7 @@ pub struct Override {
     /// The number that it was written with, for a reader that must apply each once.
     pub change: u128,
     /// When it ends by itself.
-    pub until: Option<SystemTime>,
+    pub until: Option<Instant>,
 }
 
 /// An override that an operator orders.

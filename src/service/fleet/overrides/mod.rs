@@ -8,7 +8,7 @@ mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
@@ -180,6 +180,6 @@ fn in_force(wanted: &NewOverride, change: u128) -> Override {
         change,
         until: wanted
             .ttl
-            .and_then(|ttl| SystemTime::now().checked_add(ttl)),
+            .and_then(|ttl| std::time::Instant::now().checked_add(ttl)),
     }
 }
