@@ -64,9 +64,9 @@ impl Health {
 
     /// A circuit, with what rests of its version.
     pub fn circuit(&self, listed: Listed) -> CircuitRow {
-        let (runtimes, clock) = (&self.tools.runtimes, &self.tools.clock);
         let of = (&listed.id, listed.incarnation);
-        let resting = runtimes.resting(of, &listed.version, clock);
+        let runtimes = &self.tools.runtimes;
+        let resting = runtimes.resting(of, &listed.version);
         CircuitRow { listed, resting }
     }
 }
