@@ -44,8 +44,8 @@ pub(super) fn start(
         shared.alive.clone(),
         interval,
     );
-    let signs = shared.changed.signs();
-    let keeping = keeper.run(signs, restored.token(), stopped.clone());
+    let applied = shared.progress.follow();
+    let keeping = keeper.run(applied, restored.token(), stopped.clone());
     essential.spawn("health", keeping);
     let keeper = OverrideKeeper::new(
         Arc::clone(store),
@@ -53,8 +53,9 @@ pub(super) fn start(
         overrides,
         settings.source.sync_interval,
     );
-    let (news, signs) = (shared.overridden.signs(), shared.changed.signs());
-    let keeping = keeper.run(news, signs, restored.token(), stopped);
+    let news = Arc::clone(&shared.overridden);
+    let applied = shared.progress.follow();
+    let keeping = keeper.run(news, applied, restored.token(), stopped);
     essential.spawn("overrides", keeping);
     restored
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rand::distr::{Alphanumeric, SampleString};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -28,7 +29,7 @@ use crate::service::administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
-use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
+use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
 use crate::service::live::{self, Live, Notes};
@@ -67,10 +68,8 @@ pub(super) struct Shared {
     pub(super) fleet: Arc<FleetFigures>,
     /// How extensions are doing, by this sidecar and the fleet.
     pub(super) health: Arc<Health>,
-    /// Is given when the catalog changed.
-    pub(super) changed: Signal,
-    /// Is given when an override may have changed.
-    pub(super) overridden: Signal,
+    /// Notified when an override may have changed.
+    pub(super) overridden: Arc<Notify>,
     /// The sidecars there are.
     pub(super) alive: Alive,
     overrides: OverrideHandle,
@@ -190,8 +189,7 @@ impl Shared {
             metrics,
             tools,
             fleet,
-            changed: Signal::default(),
-            overridden: Signal::default(),
+            overridden: Arc::default(),
             alive,
             overrides,
             automatic,
@@ -216,7 +214,7 @@ impl Shared {
         let pool = self.pool.clone();
         let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
-        let (follower, changed) = (Follower::new(self.tools.clone()), self.changed.clone());
+        let follower = Follower::new(self.tools.clone());
         Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
@@ -225,10 +223,7 @@ impl Shared {
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),
             observers: self.observers.clone(),
-            applied: Box::new(move || {
-                follower.follow();
-                changed.give();
-            }),
+            applied: Box::new(move || follower.follow()),
             sync_interval: settings.source.sync_interval,
         })
     }
@@ -241,7 +236,7 @@ impl Shared {
         };
         let reports = Reports {
             reload,
-            overrides: self.overridden.clone(),
+            overrides: Arc::clone(&self.overridden),
             progress: self.progress.clone(),
             alive: self.alive.clone(),
             status: Arc::clone(&self.status),

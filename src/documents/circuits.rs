@@ -8,7 +8,9 @@ use super::page::{Item, fit};
 use super::request::{OfOne, numbers};
 use super::resting::RestingBody;
 use super::{time, to_bytes};
+use crate::domain::breaker::Tick;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::clock::Clock;
 use crate::service::error::RegistryError;
 use crate::service::health::{CircuitPage, CircuitPlace, CircuitQuery, CircuitRow};
 use crate::service::read::page_limit;
@@ -77,10 +79,15 @@ pub(super) enum ForcedBody {
 }
 
 impl ForcedBody {
-    fn of(row: &CircuitRow) -> Self {
-        let flag = Self::Flag(row.listed.view.forced_until.is_some());
-        row.forced_until.and_then(time).map_or(flag, Self::Until)
+    fn of(forced_until: Option<Tick>) -> Self {
+        let flag = Self::Flag(forced_until.is_some());
+        forced_until.and_then(due).map_or(flag, Self::Until)
     }
+}
+
+/// A moment, unless it never comes.
+fn due(tick: Tick) -> Option<String> {
+    Clock::default().due(tick).and_then(time)
 }
 
 /// A page of circuits, shortened to fit `max_bytes`.
@@ -105,9 +112,9 @@ pub fn circuit(row: &CircuitRow) -> Bytes {
         state: view.state.as_str(),
         consecutive_failures: view.consecutive_failures,
         error_rate: view.error_rate,
-        opened_at: row.opened_at.and_then(time),
-        retry_at: row.retry_at.and_then(time),
-        forced: ForcedBody::of(row),
+        opened_at: view.opened_at.and_then(due),
+        retry_at: view.retry_at.and_then(due),
+        forced: ForcedBody::of(view.forced_until),
         resting: RestingBody::all(&row.resting),
     })
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::request::OfOne;
 use super::resting::RestingBody;
-use super::{time, to_bytes};
+use super::{shown, to_bytes};
 use crate::domain::breaker::{CircuitState, View};
 use crate::domain::record::warnings;
 use crate::service::read::Explanation;
@@ -159,7 +159,7 @@ impl<'a> Explained<'a> {
                         instance_id: instance.instance_id.as_str(),
                         subject: instance.subject.as_str(),
                         weight: instance.weight,
-                        ejected_until: ejected.and_then(|(_, until)| time(*until)),
+                        ejected_until: ejected.and_then(|(_, until)| shown(*until)),
                     }
                 })
                 .collect(),

@@ -116,7 +116,7 @@ impl<'a> VersionHealth<'a> {
             p50_latency_ms: version.p50.map(milliseconds),
             p99_latency_ms: version.p99.map(milliseconds),
             failing_since: version.failing_since.and_then(time),
-            rests_until: version.rests_until.and_then(time),
+            rests_until: version.rests_until.and_then(shown),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::time;
+use super::shown;
 use crate::service::invoke::Resting;
 
 /// One that rests.
@@ -20,7 +20,7 @@ impl<'a> RestingBody<'a> {
     pub(super) fn all(resting: &'a [Resting]) -> Vec<Self> {
         let bodies = resting.iter().map(|it| Self {
             instance_id: it.instance.as_ref().map(|id| id.as_str()),
-            until: time(it.until),
+            until: shown(it.until),
         });
         bodies.collect()
     }

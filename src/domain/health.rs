@@ -144,10 +144,8 @@ impl Counts {
 pub struct Outcomes {
     successes: AtomicU64,
     failures: AtomicU64,
-    was_reset: AtomicBool,
-    /// The counts at the last reset.
-    successes_before: AtomicU64,
-    failures_before: AtomicU64,
+    /// The counts at the last reset, if there was one.
+    before: Mutex<Option<Counts>>,
 }
 
 impl Outcomes {
@@ -171,24 +169,21 @@ impl Outcomes {
 
     /// Begins the success rate anew.
     pub fn reset(&self) {
-        let now = self.counts();
-        self.successes_before
-            .store(now.successes, Ordering::Relaxed);
-        self.failures_before.store(now.failures, Ordering::Relaxed);
-        self.was_reset.store(true, Ordering::Relaxed);
+        *locked(&self.before) = Some(self.counts());
     }
 
     /// Whether that has ever happened.
     pub fn was_reset(&self) -> bool {
-        self.was_reset.load(Ordering::Relaxed)
+        locked(&self.before).is_some()
     }
 
     /// The same since the last reset.
     pub fn since_reset(&self) -> Counts {
-        let (now, before) = (self.counts(), |it: &AtomicU64| it.load(Ordering::Relaxed));
+        let before = locked(&self.before).unwrap_or_default();
+        let now = self.counts();
         Counts {
-            successes: now.successes.saturating_sub(before(&self.successes_before)),
-            failures: now.failures.saturating_sub(before(&self.failures_before)),
+            successes: now.successes.saturating_sub(before.successes),
+            failures: now.failures.saturating_sub(before.failures),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::error::RegistryError;
-use super::fleet::{OverrideHandle, Spot, Wanted};
-use super::health_store::{OverrideAction, StoreError};
+use super::fleet::{OverrideHandle, Spot};
+use super::health_store::{NewOverride, OverrideAction, StoreError};
 use super::invoke::Tools;
 use crate::domain::actor::Actor;
 use crate::domain::breaker::Tick;
@@ -57,28 +57,24 @@ impl CircuitControl {
             version: version.to_string(),
             serving: false,
         })?;
-        let Some(fleet) = &self.fleet else {
-            let now = self.tools.clock.tick();
-            let until = order.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
-            spot.apply(order.action, now, until);
-            self.tools.observers.observe(&Observation::Ordered {
-                id: spot.id().clone(),
-                version,
-                action: order.action,
-                ttl: order.ttl,
-                reason: order.reason,
-                actor: order.actor,
-            });
-            return Ok(spot.listed());
-        };
-        let wanted = Wanted {
-            spot: spot.clone(),
+        let wanted = NewOverride {
+            extension: spot.id().clone(),
+            incarnation: spot.extension().incarnation,
+            version,
             action: order.action,
             ttl: order.ttl,
             reason: order.reason,
             actor: order.actor,
         };
-        fleet.order(wanted).await?;
+        if let Some(fleet) = &self.fleet {
+            fleet.order(wanted).await?;
+        } else {
+            let now = self.tools.clock.tick();
+            let until = wanted.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
+            spot.apply(wanted.action, now, until);
+            let ordered = Observation::Ordered(wanted);
+            self.tools.observers.observe(&ordered);
+        }
         Ok(spot.listed())
     }
 }
@@ -108,14 +104,8 @@ mod tests {
 
     impl Observer for Told {
         fn observe(&self, observation: &Observation) {
-            if let Observation::Ordered {
-                actor,
-                action,
-                reason,
-                ..
-            } = observation
-            {
-                let order = (actor.name().to_owned(), *action, reason.clone());
+            if let Observation::Ordered(new) = observation {
+                let order = (new.actor.name().to_owned(), new.action, new.reason.clone());
                 self.0.lock().unwrap().push(order);
             }
         }

@@ -19,7 +19,7 @@ pub use self::claims::{Change, ChangeKind, Claimed, Claims, MAX_CHANGES, Revisio
 pub use self::overrides::{NewOverride, Override, OverrideAction, Overrides};
 pub use self::reports::{
     Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
-    MAX_REPORTS, Report, Restored, Sidecars, Written,
+    MAX_REPORTS, Report, Sidecars, Written,
 };
 pub use self::switch::{AutoDisabled, AutoSwitch};
 use crate::service::trouble::DatabaseError;

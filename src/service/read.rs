@@ -1,7 +1,7 @@
 //! Reads for operators and tools: stored records, listings and explanations.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use super::error::RegistryError;
 use super::invoke::{Resting, Runtimes};
@@ -36,7 +36,7 @@ pub struct Explanation {
     /// What rests, of what serves.
     pub resting: Vec<Resting>,
     /// Which instances are ejected, of what serves, and until when.
-    pub ejected: Vec<(InstanceId, SystemTime)>,
+    pub ejected: Vec<(InstanceId, Instant)>,
     /// The catalog's revision.
     pub revision: u64,
 }
@@ -109,13 +109,11 @@ impl Reads {
             Err(refusal @ Refusal::VersionNotFound) => return Err(refused(id, version, refusal)),
         };
         let out = target.as_ref().map(|target| {
-            let (resolved, clock) = (target.resolved(), &self.selector.clock);
+            let resolved = target.resolved();
             let (extension, version) = (resolved.extension, resolved.version);
             let (runtimes, of) = (&self.runtimes, (&extension.id, extension.incarnation));
-            (
-                runtimes.resting(of, version, clock),
-                runtimes.ejected(of, version, clock),
-            )
+            let resting = runtimes.resting(of, version);
+            (resting, runtimes.ejected(of, version))
         });
         let (resting, ejected) = out.unwrap_or_default();
         let extension = entry.extension();

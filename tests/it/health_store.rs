@@ -9,16 +9,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use beamline_registry::adapters::postgres::migrate::migrate;
 use beamline_registry::adapters::postgres::{Pool, PostgresHealth};
 use beamline_registry::config::{Settings, Surroundings};
-use beamline_registry::domain::breaker::CircuitState;
+use beamline_registry::domain::breaker::{CircuitState, View};
 use beamline_registry::domain::extension::Incarnation;
 use beamline_registry::domain::health::{Counts, HealthSums};
 use beamline_registry::domain::ids::{ExtensionId, VersionName};
-use beamline_registry::service::health_store::ledger::{Ledger, Progress};
+use beamline_registry::service::circuits::Listed;
+use beamline_registry::service::clock::Clock;
+use beamline_registry::service::health_store::ledger::Ledger;
 use beamline_registry::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, Report, Written,
 };
@@ -118,16 +120,25 @@ pub(crate) fn report(extension: ExtensionId, successes: u64, failures: u64) -> R
     }
 }
 
-fn open(extension: ExtensionId) -> HeldCircuit {
-    let now = Instant::now();
-    HeldCircuit {
-        extension,
-        incarnation: None,
+fn open(extension: ExtensionId) -> Listed {
+    let now = Clock::default().tick();
+    Listed {
+        id: extension,
         version: v1(),
-        state: CircuitState::Open,
-        opened_at: now - Duration::from_secs(10),
-        retry_at: now + Duration::from_secs(50),
-        half_open_requests: 0,
+        incarnation: None,
+        view: View {
+            state: CircuitState::Open,
+            consecutive_failures: 5,
+            error_rate: None,
+            success_rate: None,
+            first_failure: None,
+            opened_at: Some(now),
+            retry_at: Some(now.plus(Duration::from_secs(50))),
+            trials_out: 0,
+            forced_until: None,
+            hearsay: false,
+            frozen: false,
+        },
     }
 }
 
@@ -145,7 +156,7 @@ async fn flush(
     boot: &Boot,
     sequence: u64,
     reports: &[Report],
-    circuits: &[HeldCircuit],
+    circuits: &[Listed],
 ) -> Flushed {
     let interval = INTERVAL;
     let flush = Flush {
@@ -159,7 +170,7 @@ async fn flush(
 }
 
 /// A sidecar that flushes these circuits once, under a new boot.
-async fn holds(store: &PostgresHealth, circuits: &[HeldCircuit]) -> Boot {
+async fn holds(store: &PostgresHealth, circuits: &[Listed]) -> Boot {
     let boot = store.register(INTERVAL).await.unwrap();
     assert_eq!(flush(store, &boot, 1, &[], circuits).await, written(1));
     boot

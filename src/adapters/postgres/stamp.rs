@@ -30,7 +30,7 @@ impl Stamp {
 
     /// The moment by our own clock, where the database's shows `now`; `None` for one that no reply
     /// can write.
-    pub(super) fn by_our_clock(self, now: Self) -> Option<SystemTime> {
+    fn by_our_clock(self, now: Self) -> Option<SystemTime> {
         moved(SystemTime::now(), self.0.saturating_sub(now.0)).and_then(writable)
     }
 

@@ -264,17 +264,10 @@ impl Observer for LogObserver {
                 );
             }
             Observation::Circuit { moved, failing, .. } => circuit(moved, failing),
-            Observation::Ordered {
-                id,
-                version,
-                action,
-                ttl,
-                reason,
-                actor,
-            } => {
-                let (action, reason) = (action.as_str(), reason.as_deref());
-                let ttl_seconds = ttl.map(|ttl| ttl.as_secs());
-                let changed_by = actor.name();
+            Observation::Ordered(new) => {
+                let (id, version, action) = (&new.extension, &new.version, new.action.as_str());
+                let ttl_seconds = new.ttl.map(|ttl| ttl.as_secs());
+                let (reason, changed_by) = (new.reason.as_deref(), new.actor.name());
                 info!(extension_id = %id, %version, action, ttl_seconds, reason, changed_by, "circuit override");
             }
             Observation::Health {

@@ -13,7 +13,7 @@
 mod control;
 pub mod machine;
 pub mod outcome;
-pub mod overrides;
+mod overrides;
 mod serials;
 pub mod settings;
 mod state;
@@ -25,7 +25,6 @@ mod window;
 
 pub use machine::{Admission, Breaker, Refused};
 pub use outcome::{FailureKind, Outcome};
-pub use overrides::Overrides;
 pub use serials::Permit;
 pub use settings::{Settings, SlowCalls};
 pub use state::CircuitState;

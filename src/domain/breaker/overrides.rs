@@ -11,21 +11,6 @@ use crate::domain::decimal::Decimal;
 use crate::domain::json::{JsonObject, KeyFault, Reader, string};
 use crate::domain::whole::whole;
 
-/// What an extension sets; the daemon's values apply for the rest.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Overrides {
-    enabled: Option<bool>,
-    failure_threshold: Option<u32>,
-    error_rate_threshold: Option<f64>,
-    window: Option<Duration>,
-    minimum_requests: Option<u32>,
-    /// `Some(None)` switches off what the daemon may have on.
-    slow_calls: Option<Option<SlowCalls>>,
-    open_time: Option<Duration>,
-    max_open_time: Option<Duration>,
-    half_open_max_requests: Option<u32>,
-}
-
 /// Counts that mean something; the daemon's own variables have the same limits.
 const COUNTS: RangeInclusive<u32> = 1..=1_000_000;
 const TRIALS: RangeInclusive<u32> = 1..=10_000;
@@ -34,52 +19,37 @@ const LATENCIES: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration:
 const OPEN_TIMES: RangeInclusive<Duration> =
     Duration::from_millis(10)..=Duration::from_secs(86_400);
 
-impl Overrides {
-    /// Reads `object`; the error names every key at fault.
-    pub fn parse(object: &JsonObject) -> Result<Self, Vec<KeyFault>> {
-        let mut reader = Reader::of(object, "");
-        let overrides = Self {
-            enabled: reader.read("enabled", boolean),
-            failure_threshold: reader.read("failure_threshold", |v| whole(v, &COUNTS)),
-            error_rate_threshold: reader.read("error_rate_threshold", rate),
-            window: reader.read("window_seconds", |v| time(v, 1.0, &WINDOWS)),
-            minimum_requests: reader.read("minimum_requests", |v| whole(v, &COUNTS)),
-            slow_calls: slow_calls(&mut reader),
-            open_time: reader.read("timeout_seconds", |v| time(v, 1.0, &OPEN_TIMES)),
-            max_open_time: reader.read("max_timeout_seconds", |v| time(v, 1.0, &OPEN_TIMES)),
-            half_open_max_requests: reader.read("half_open_max_requests", |v| whole(v, &TRIALS)),
-        };
-        if let (Some(first), Some(longest)) = (overrides.open_time, overrides.max_open_time)
+impl Settings {
+    /// These, the daemon's, with what an extension sets by `object` in their place. Where it sets
+    /// only one of the two open times, the other one gives way to it.
+    ///
+    /// # Errors
+    /// Every key at fault, whatever these settings are.
+    pub fn overridden(&self, object: &JsonObject) -> Result<Self, Vec<KeyFault>> {
+        let (mut reader, mut own) = (Reader::of(object, ""), self.clone());
+        let count = |value: &str| whole(value, &COUNTS);
+        let window = |value: &str| time(value, 1.0, &WINDOWS);
+        let open_time = |value: &str| time(value, 1.0, &OPEN_TIMES);
+        reader.set(&mut own.enabled, "enabled", boolean);
+        reader.set(&mut own.failure_threshold, "failure_threshold", count);
+        reader.set(&mut own.error_rate_threshold, "error_rate_threshold", rate);
+        reader.set(&mut own.window, "window_seconds", window);
+        reader.set(&mut own.minimum_requests, "minimum_requests", count);
+        own.slow_calls = slow_calls(&mut reader).unwrap_or(own.slow_calls);
+        let first = reader.read("timeout_seconds", open_time);
+        let longest = reader.read("max_timeout_seconds", open_time);
+        let trials = &mut own.half_open_max_requests;
+        reader.set(trials, "half_open_max_requests", |v| whole(v, &TRIALS));
+        if let (Some(first), Some(longest)) = (first, longest)
             && longest < first
         {
             reader.fault("max_timeout_seconds", "must be at least `timeout_seconds`");
         }
         reader.refuse_the_rest("is not a setting of the circuit breaker");
-        reader.done(overrides)
-    }
-
-    /// The daemon's settings with these in their place. Where only one of the two open times is
-    /// set, the other one gives way to it.
-    pub fn apply(&self, daemon: &Settings) -> Settings {
-        let open_time = self.open_time.unwrap_or(daemon.open_time);
-        let longest = daemon.max_open_time.max(open_time);
-        let max_open_time = self.max_open_time.unwrap_or(longest);
-        Settings {
-            enabled: self.enabled.unwrap_or(daemon.enabled),
-            failure_threshold: self.failure_threshold.unwrap_or(daemon.failure_threshold),
-            error_rate_threshold: self
-                .error_rate_threshold
-                .unwrap_or(daemon.error_rate_threshold),
-            window: self.window.unwrap_or(daemon.window),
-            minimum_requests: self.minimum_requests.unwrap_or(daemon.minimum_requests),
-            slow_calls: self.slow_calls.unwrap_or(daemon.slow_calls),
-            open_time: open_time.min(max_open_time),
-            max_open_time,
-            half_open_max_requests: self
-                .half_open_max_requests
-                .unwrap_or(daemon.half_open_max_requests),
-            trial_limit: daemon.trial_limit,
-        }
+        let first = first.unwrap_or(self.open_time);
+        own.max_open_time = longest.unwrap_or(self.max_open_time.max(first));
+        own.open_time = first.min(own.max_open_time);
+        reader.done(own)
     }
 }
 

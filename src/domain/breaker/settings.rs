@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 /// Settings of one circuit. They were checked when they were made: counts are at least 1, rates
-/// over 0 and up to 1, times over 0, and `open_time` is at most `max_open_time`.
-#[derive(Debug, Clone, PartialEq)]
+/// over 0 and up to 1, times over 0, and `open_time` is at most `max_open_time`. The default is no
+/// such setting: it is there for what an extension sets to be checked over it.
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Settings {
     /// Whether it may open at all.
     pub enabled: bool,

@@ -43,6 +43,18 @@ impl<'a> Reader<'a> {
         parse(value).map_err(|rule| self.fault(key, rule)).ok()
     }
 
+    /// Has what [`Reader::read`] reads take the place of `value`.
+    pub fn set<T, E: Into<String>>(
+        &mut self,
+        value: &mut T,
+        key: &str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) {
+        if let Some(read) = self.read(key, parse) {
+            *value = read;
+        }
+    }
+
     /// Notes that `key` breaks `rule`.
     pub fn fault(&mut self, key: &str, rule: impl Into<String>) {
         let key = format!("{}{}", self.prefix, quoted(key));

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::gate::Gate;
 use super::{Fields, MAX_VALUE_BYTES, Value};
-use crate::domain::breaker::Overrides;
+use crate::domain::breaker::Settings;
 use crate::domain::call_rules::CallRules;
 use crate::domain::ids::VersionName;
 use crate::domain::json::{JsonObject, KeyFault, compact};
@@ -222,7 +222,7 @@ impl<'c, 'a> Check<'c, 'a> {
     /// The object is kept as it was written; each of its keys at fault is a fault of the field.
     pub(super) fn circuit_breaker(&mut self) -> Option<JsonObject> {
         let object = self.object("circuit_breaker")?;
-        self.keys("circuit_breaker", Overrides::parse(&object));
+        self.keys("circuit_breaker", Settings::default().overridden(&object));
         Some(object)
     }
 

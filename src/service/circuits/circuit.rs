@@ -66,17 +66,8 @@ pub struct Circuit<L: Lock = Mutex<Breaker>> {
 }
 
 impl<L: Lock> Circuit<L> {
-    /// A closed circuit.
-    pub fn new(settings: Settings) -> Self {
-        Self::raising(settings, Alarm::default(), (Whose::default(), 0))
-    }
-
     /// A closed circuit that raises `alarm` when there is anything to know about it.
-    pub(super) fn raising(
-        settings: Settings,
-        alarm: Alarm,
-        (whose, revision): (Whose, u64),
-    ) -> Self {
+    pub(super) fn new(settings: Settings, alarm: Alarm, (whose, revision): (Whose, u64)) -> Self {
         Self {
             whose,
             revision,

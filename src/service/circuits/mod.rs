@@ -83,7 +83,7 @@ impl Circuits {
         let make = || {
             let whose = (Whose::of(extension), extension.revision);
             let alarm = self.quiet.alarm(extension.id.as_str());
-            let circuit = Circuit::raising(settings(), alarm, whose);
+            let circuit = Circuit::new(settings(), alarm, whose);
             circuit.freeze(*frozen);
             Arc::new(circuit)
         };

@@ -33,10 +33,10 @@ pub(super) struct Quiet {
     looks: Mutex<()>,
 }
 
-/// Where an extension has its place in a table. Each circuit has one; by default nobody hears it.
-#[derive(Debug, Default)]
+/// Where an extension has its place in a table. Each circuit has one.
+#[derive(Debug)]
 pub(super) struct Alarm {
-    table: Option<Arc<Quiet>>,
+    table: Arc<Quiet>,
     place: usize,
 }
 
@@ -67,7 +67,7 @@ impl Quiet {
     /// What the circuits of the extension raise.
     pub(super) fn alarm(self: &Arc<Self>, id: &str) -> Alarm {
         Alarm {
-            table: Some(Arc::clone(self)),
+            table: Arc::clone(self),
             place: self.place(id),
         }
     }
@@ -113,14 +113,11 @@ impl Alarm {
     /// There may be something to know. To be called after the change, or a look in between misses
     /// it.
     pub(super) fn raise(&self) {
-        let Some(table) = &self.table else {
-            return;
-        };
-        if let Some(place) = table.places.get(self.place) {
+        if let Some(place) = self.table.places.get(self.place) {
             place.store(UNQUIET, Ordering::Release);
         }
         // After the place: a look that lowers this has seen it.
-        table.any.store(UNQUIET, Ordering::Release);
+        self.table.any.store(UNQUIET, Ordering::Release);
     }
 }
 

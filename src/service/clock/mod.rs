@@ -97,15 +97,6 @@ impl Clock {
         Some(self.wall(tick))
     }
 
-    /// The tick at which the wall clock shows `wall`, by what it shows now.
-    pub fn tick_of(&self, wall: SystemTime) -> Tick {
-        let now = self.tick();
-        match wall.duration_since(self.wall(now)) {
-            Ok(ahead) => now.plus(ahead),
-            Err(behind) => Tick::at(now.elapsed().saturating_sub(behind.duration())),
-        }
-    }
-
     /// For how long this process stood still between `from` and `to`.
     pub fn stood_still(&self, from: Instant, to: Instant) -> Duration {
         self.process.standstill.within(from, to)
@@ -164,15 +155,6 @@ mod tests {
         let minute = Duration::from_secs(60);
         assert_eq!(clock.due(now.plus(minute)), Some(clock.wall(now) + minute));
         assert!(clock.wall(Tick::NEVER) > clock.wall(now));
-    }
-
-    #[test]
-    fn ticks_and_wall_times_lead_back_to_each_other() {
-        let clock = Clock::default();
-        let tick = clock.tick().plus(Duration::from_secs(3600));
-        let back = clock.tick_of(clock.wall(tick));
-        let apart = back.since(tick).max(tick.since(back));
-        assert!(apart < Duration::from_millis(1), "{apart:?}");
     }
 
     #[test]

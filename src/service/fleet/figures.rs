@@ -6,6 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::domain::catalog::Catalog;
 use crate::domain::extension::Extension;
+use crate::domain::health::HealthSums;
 use crate::domain::ids::ExtensionId;
 use crate::service::health_store::Figures;
 
@@ -15,11 +16,11 @@ pub struct FleetFigures(ArcSwap<HashMap<ExtensionId, Figures>>);
 
 impl FleetFigures {
     /// What the others counted of one extension.
-    pub fn of(&self, extension: &Extension) -> Option<Figures> {
+    pub fn of(&self, extension: &Extension) -> HealthSums {
         let all = self.0.load();
-        let own = all.get(&extension.id);
-        own.filter(|it| it.incarnation == extension.incarnation)
-            .cloned()
+        let figures = all.get(&extension.id);
+        let figures = figures.filter(|it| it.incarnation == extension.incarnation);
+        figures.map(|figures| figures.sums).unwrap_or_default()
     }
 
     /// The ids of all that the others counted something of.
@@ -60,7 +61,7 @@ mod tests {
     use super::*;
     use crate::domain::catalog::Change;
     use crate::domain::extension::Incarnation;
-    use crate::domain::health::{Counts, HealthSums};
+    use crate::domain::health::Counts;
     use crate::domain::quarantine::{Fault, FaultyExtension, Quarantine};
     use crate::domain::testing::{change, entry, extension};
 
@@ -109,14 +110,14 @@ mod tests {
         let read = [figures("b", 1, 20), figures("d", 1, 40), figures("f", 1, 7)];
         fleet.merge(read, &catalog);
         let successes = |id: &str, incarnation: u128| {
-            let figures = fleet.of(&of(id, incarnation));
-            figures.map(|figures| figures.sums.counts.successes)
+            let sums = fleet.of(&of(id, incarnation));
+            sums.counts.successes
         };
         let all = ["a", "b", "c", "d"].map(|id| successes(id, 1));
-        assert_eq!(all, [None, Some(20), Some(1), Some(40)]);
-        assert_eq!([successes("e", 1), successes("e", 2)], [None, None]);
-        assert_eq!(successes("b", 2), None, "not the previous one's figures");
-        assert_eq!(successes("f", 2), None, "nor those that came late");
-        assert_eq!(successes("faulty", 1), Some(1), "it may come back");
+        assert_eq!(all, [0, 20, 1, 40]);
+        assert_eq!([successes("e", 1), successes("e", 2)], [0, 0]);
+        assert_eq!(successes("b", 2), 0, "not the previous one's figures");
+        assert_eq!(successes("f", 2), 0, "nor those that came late");
+        assert_eq!(successes("faulty", 1), 1, "it may come back");
     }
 }

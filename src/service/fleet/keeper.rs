@@ -8,6 +8,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -16,11 +17,10 @@ use super::alive::{Alive, FEW};
 use super::figures::FleetFigures;
 use super::held;
 use super::jittered;
-use super::signal::Signs;
 use super::totals::Counted;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
-use crate::service::health_store::ledger::{Ledger, Progress};
+use crate::service::health_store::ledger::Ledger;
 use crate::service::health_store::{Boot, HealthReports, StoreError};
 use crate::service::invoke::Tools;
 use crate::service::observe::Observation;
@@ -86,15 +86,15 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Exchanges health until `stop`; then flushes what is left, for as long as it is let live.
-    /// `signs` signal that the catalog changed; `restoring` is held until what the fleet knows is
+    /// `applied` has the revisions of the catalog; `restoring` is held until what the fleet knows is
     /// taken over.
     pub async fn run(
         mut self,
-        mut signs: Signs,
+        applied: watch::Receiver<Option<u64>>,
         restoring: TaskTrackerToken,
         stop: CancellationToken,
     ) {
-        let begun = stop.run_until_cancelled(self.begin(&mut signs)).await;
+        let begun = stop.run_until_cancelled(self.begin(applied)).await;
         if begun.is_none() {
             return;
         }
@@ -104,10 +104,11 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     /// Takes over what the fleet knows, once the catalog holds what the database has.
-    async fn begin(&mut self, signs: &mut Signs) {
-        while self.tools.selector.catalog().head().source != ActiveSource::Database {
-            signs.next().await;
-        }
+    async fn begin(&mut self, mut applied: watch::Receiver<Option<u64>>) {
+        let catalog = self.tools.selector.catalog();
+        let is_there = |_: &_| catalog.head().source == ActiveSource::Database;
+        // Without a sender the process ends.
+        let _ = applied.wait_for(is_there).await;
         let observers = self.tools.observers.clone();
         loop {
             match survived(&observers, self.restore()).await {
@@ -120,14 +121,11 @@ impl<S: HealthReports> Keeper<S> {
     }
 
     async fn restore(&mut self) -> Result<(), StoreError> {
-        let begun = Instant::now();
+        self.read_others().await?;
         let boot = self.ledger.boot(&*self.store, self.interval).await?;
-        let restored = self.store.restore(&boot).await?;
-        self.fleet.replace(restored.figures);
-        for circuit in &restored.circuits {
-            held::restore(&self.tools, circuit);
+        for circuit in self.store.held(&boot).await? {
+            held::restore(&self.tools, &circuit);
         }
-        self.read = Some((boot, begun));
         self.alive.counted(self.store.alive().await?);
         Ok(())
     }
@@ -149,7 +147,7 @@ impl<S: HealthReports> Keeper<S> {
 
     async fn turn(&mut self) -> Result<(), StoreError> {
         for _ in 0..MORE_FLUSHES {
-            if self.flush().await? == Progress::Complete {
+            if self.flush().await? {
                 break;
             }
             sleep(jittered(LOCKED)).await;
@@ -183,7 +181,8 @@ impl<S: HealthReports> Keeper<S> {
         read.is_none_or(|(_, at)| at.elapsed() >= pause)
     }
 
-    async fn flush(&mut self) -> Result<Progress, StoreError> {
+    /// Whether the store has everything now.
+    async fn flush(&mut self) -> Result<bool, StoreError> {
         let totals = self.counted.totals(&self.tools, &mut self.ledger);
         let circuits = held::held(&self.tools);
         let store = &*self.store;
@@ -219,8 +218,8 @@ impl<S: HealthReports> Keeper<S> {
         let observers = self.tools.observers.clone();
         loop {
             match survived(&observers, self.flush()).await {
-                Some(Ok(Progress::Complete)) | None => return,
-                Some(Ok(Progress::Partial)) => {}
+                Some(Ok(true)) | None => return,
+                Some(Ok(false)) => {}
                 Some(Err(error)) => {
                     self.tell(error);
                     let totals = self.counted.totals(&self.tools, &mut self.ledger);

@@ -12,7 +12,6 @@ mod figures;
 mod held;
 mod keeper;
 mod overrides;
-mod signal;
 mod spot;
 mod totals;
 pub mod link;
@@ -23,8 +22,7 @@ pub mod switch;
 pub use alive::Alive;
 pub use figures::FleetFigures;
 pub use keeper::Keeper;
-pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, Wanted, orders};
-pub use signal::{Signal, Signs};
+pub use overrides::{Order, OverrideHandle, OverrideKeeper, OverrideQueue, orders};
 pub use spot::Spot;
 
 use std::time::Duration;

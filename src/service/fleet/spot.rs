@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::breaker::{Tick, Transition};
+use crate::domain::breaker::{Breaker, Tick, Transition};
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::ids::{ExtensionId, VersionName};
@@ -40,13 +40,8 @@ impl Spot {
     }
 
     /// Its record.
-    pub(super) fn extension(&self) -> &Extension {
+    pub fn extension(&self) -> &Extension {
         self.entry.extension()
-    }
-
-    /// The version.
-    pub fn version(&self) -> &VersionName {
-        &self.version
     }
 
     /// The circuit, if there is one yet.
@@ -62,14 +57,14 @@ impl Spot {
     /// The state of the circuit. None is made to show it: the spot may be gone by now, and what is made
     /// there stays in the way of another extension of its id.
     pub fn listed(&self) -> Listed {
-        let defaults = self.tools.runtimes.defaults();
-        let closed = || Arc::new(Circuit::new(defaults.breaker.clone()));
-        let circuit = self.existing().unwrap_or_else(closed);
+        let (defaults, now) = (self.tools.runtimes.defaults(), self.tools.clock.tick());
+        let closed = || Breaker::new(defaults.breaker.clone()).view(now);
+        let view = self.existing().map(|circuit| circuit.view(now));
         Listed {
             id: self.id().clone(),
             version: self.version.clone(),
             incarnation: self.extension().incarnation,
-            view: circuit.view(self.tools.clock.tick()),
+            view: view.unwrap_or_else(closed),
         }
     }
 

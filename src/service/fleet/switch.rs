@@ -155,8 +155,7 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     fn sums(&self, extension: &Extension) -> HealthSums {
         let runtime = self.tools.runtimes.known(extension);
         let own = runtime.map(|it| it.health.sums()).unwrap_or_default();
-        let others = self.others.of(extension);
-        others.map_or(own, |others| own.with(&others.sums))
+        own.with(&self.others.of(extension))
     }
 
     fn tell(&self, opening: &Moved, outcome: AutoDisabled) {

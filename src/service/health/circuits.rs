@@ -1,7 +1,5 @@
 //! The circuits of this sidecar, page by page.
 
-use std::time::SystemTime;
-
 use super::Health;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::service::circuits::Listed;
@@ -31,17 +29,11 @@ pub struct CircuitPage {
     pub more: bool,
 }
 
-/// A circuit, by the wall clock. There is one for every version that was called or forced.
+/// A circuit. There is one for every version that was called or forced.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CircuitRow {
-    /// The circuit, by ticks.
+    /// Its state.
     pub listed: Listed,
-    /// When it opened, unless it is closed.
-    pub opened_at: Option<SystemTime>,
-    /// From when on a call may try; only of an open one, and not of one held without an end.
-    pub retry_at: Option<SystemTime>,
-    /// Until when an operator holds it; nothing where none does, or without an end.
-    pub forced_until: Option<SystemTime>,
     /// What rests after push-back: that is separate from the circuit, and does not move it.
     pub resting: Vec<Resting>,
 }
@@ -70,17 +62,11 @@ impl Health {
         })
     }
 
-    /// A circuit by the wall clock.
+    /// A circuit, with what rests of its version.
     pub fn circuit(&self, listed: Listed) -> CircuitRow {
-        let (clock, view) = (&self.tools.clock, listed.view);
-        let runtimes = &self.tools.runtimes;
         let of = (&listed.id, listed.incarnation);
-        CircuitRow {
-            resting: runtimes.resting(of, &listed.version, clock),
-            listed,
-            opened_at: view.opened_at.map(|tick| clock.wall(tick)),
-            retry_at: view.retry_at.and_then(|tick| clock.due(tick)),
-            forced_until: view.forced_until.and_then(|tick| clock.due(tick)),
-        }
+        let runtimes = &self.tools.runtimes;
+        let resting = runtimes.resting(of, &listed.version);
+        CircuitRow { listed, resting }
     }
 }

@@ -28,7 +28,6 @@ pub use versions::{FailureRow, State, VersionStanding};
 use self::versions::overall;
 use super::error::RegistryError;
 use super::fleet::FleetFigures;
-use super::health_store::Figures;
 use super::invoke::Tools;
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
@@ -182,17 +181,38 @@ impl Health {
         entries.map(move |entry| self.standing(entry, now))
     }
 
+    /// Joins what is known of an extension: by its own calls, its circuits, and the others' figures.
     fn standing(&self, entry: Arc<Entry>, now: Instant) -> Standing {
         let (tools, extension) = (&self.tools, entry.extension());
         let runtime = tools.runtimes.known(extension);
         let runtime = runtime.as_deref();
         let circuit = tools.circuits.of(extension, &extension.version);
         let view = circuit.map(|circuit| circuit.view(tools.clock.at(now)));
-        let flushed = self.fleet.of(extension);
-        let called = |others: &Figures| others.sums.counts.total() > 0;
-        let was_reset = runtime.is_some_and(|it| it.health.outcomes.was_reset());
-        let elsewhere = flushed.as_ref().is_some_and(called) && !was_reset;
-        let mut whole = Standing::new(entry, runtime, view, flushed, &tools.clock, now);
+        let opened_at = view.and_then(|view| view.opened_at);
+        let health = runtime.map(|runtime| &runtime.health);
+        let own = health.map(|health| health.sums()).unwrap_or_default();
+        let others = self.fleet.of(extension);
+        let sums = own.with(&others);
+        let lately = health.and_then(|it| it.outcomes.since_reset().success_rate());
+        // What the others counted may be from before the reset.
+        let was_reset = health.is_some_and(|it| it.outcomes.was_reset());
+        let elsewhere = others.counts.total() > 0 && !was_reset;
+        let of_all = || sums.counts.success_rate().filter(|_| !was_reset);
+        // An idle extension costs no look at a histogram.
+        let latencies = health.map(|health| health.latency().snapshot(now));
+        let percentile = |q| latencies.as_ref()?.percentile(q);
+        let mut whole = Standing {
+            success_rate: lately.or_else(of_all),
+            p50: percentile(0.5),
+            p95: percentile(0.95),
+            p99: percentile(0.99),
+            circuit: view.map_or(CircuitState::Closed, |view| view.state),
+            opened_at: opened_at.map(|tick| tools.clock.wall(tick)),
+            state: State::NoData,
+            versions: Vec::new(),
+            sums,
+            entry,
+        };
         let versions = whole.entry.taking_part();
         let versions = versions.map(|it| self.version(it, runtime, &whole, elsewhere, now));
         let versions: Vec<_> = versions.collect();

@@ -1,16 +1,13 @@
 //! The health of one extension.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use super::{State, VersionStanding};
-use crate::domain::breaker::{CircuitState, View};
+use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
-use crate::domain::health::{Counts, HealthSums};
+use crate::domain::health::HealthSums;
 use crate::domain::words::words;
-use crate::service::clock::Clock;
-use crate::service::health_store::Figures;
-use crate::service::invoke::Runtime;
 
 /// How one extension is doing; what is the fleet's and what is not, see [the module](super).
 #[derive(Debug, Clone)]
@@ -69,44 +66,6 @@ impl Standing {
             State::Degraded | State::Resting | State::Open | State::AutoDisabled => {
                 Condition::Unhealthy
             }
-        }
-    }
-
-    /// Joins what is known of `entry`: by its own calls, its circuit, and the others' figures; its
-    /// versions are still to come.
-    pub(super) fn new(
-        entry: Arc<Entry>,
-        runtime: Option<&Runtime>,
-        view: Option<View>,
-        flushed: Option<Figures>,
-        clock: &Clock,
-        now: Instant,
-    ) -> Self {
-        let own = runtime.map(|runtime| runtime.health.sums());
-        let own = own.unwrap_or_default();
-        let sums = flushed.map_or(own, |figures| own.with(&figures.sums));
-        let lately = runtime.map(|runtime| runtime.health.outcomes.since_reset());
-        let reset = runtime.is_some_and(|runtime| runtime.health.outcomes.was_reset());
-        // An idle extension costs no look at a histogram.
-        let latencies = runtime.map(|runtime| runtime.health.latency().snapshot(now));
-        let percentile = |q| latencies.as_ref()?.percentile(q);
-        let circuit = view.map_or(CircuitState::Closed, |view| view.state);
-        Self {
-            // What the others counted may be from before the reset.
-            success_rate: lately
-                .and_then(Counts::success_rate)
-                .or_else(|| sums.counts.success_rate().filter(|_| !reset)),
-            p50: percentile(0.5),
-            p95: percentile(0.95),
-            p99: percentile(0.99),
-            circuit,
-            opened_at: view
-                .and_then(|view| view.opened_at)
-                .map(|tick| clock.wall(tick)),
-            state: State::NoData,
-            versions: Vec::new(),
-            sums,
-            entry,
         }
     }
 }

@@ -62,7 +62,7 @@ pub struct VersionStanding {
     /// The earliest failure in the window in which it ceased to be well.
     pub failing_since: Option<SystemTime>,
     /// When calls go to it again, while it rests.
-    pub rests_until: Option<SystemTime>,
+    pub rests_until: Option<Instant>,
 }
 
 /// A failed attempt of a version.
@@ -151,7 +151,7 @@ impl Health {
             p50: percentile(0.5, whole.p50),
             p99: percentile(0.99, whole.p99),
             failing_since: since.map(|tick| clock.wall(tick)),
-            rests_until: rests_until.map(|until| clock.wall_of(until)),
+            rests_until,
         }
     }
 

@@ -7,11 +7,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{
-    Boot, Flush, Flushed, HealthReports, HeldCircuit, MAX_REPORTS, Report, StoreError, Written,
-};
+use super::{Boot, Flush, Flushed, HealthReports, MAX_REPORTS, Report, StoreError, Written};
 use crate::domain::health::HealthSums;
 use crate::domain::ids::ExtensionId;
+use crate::service::circuits::Listed;
 
 /// Batches of one call of [`Ledger::flush`]; what remains waits for the next.
 const MAX_BATCHES: usize = 200;
@@ -36,18 +35,10 @@ struct Account {
     folded: HealthSums,
 }
 
-/// The result of a flush.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Progress {
-    /// The store has everything it was given.
-    Complete,
-    /// Locks or limits left a rest for the next flush.
-    Partial,
-}
-
 impl Ledger {
-    /// Brings the store up to `totals`, and reports which circuits are held. To be called once
-    /// per `interval`, also when nothing has changed.
+    /// Brings the store up to `totals`, and reports which circuits are held; answers whether it has
+    /// everything now, or locks or limits left a rest for the next flush. To be called once per
+    /// `interval`, also when nothing has changed.
     ///
     /// # Errors
     /// The books stay right, and the next call repeats what is open.
@@ -56,8 +47,8 @@ impl Ledger {
         store: &impl HealthReports,
         interval: Duration,
         totals: &[Report],
-        circuits: &[HeldCircuit],
-    ) -> Result<Progress, StoreError> {
+        circuits: &[Listed],
+    ) -> Result<bool, StoreError> {
         for _ in 0..MAX_BATCHES {
             let repeated = self.pending.is_some();
             let boot = self.boot(store, interval).await?;
@@ -87,10 +78,7 @@ impl Ledger {
                 Flushed::Fenced(written) => self.fence(written),
             }
         }
-        Ok(match self.owes(totals) {
-            true => Progress::Partial,
-            false => Progress::Complete,
-        })
+        Ok(!self.owes(totals))
     }
 
     /// Whether there is anything that the store lacks, or may lack.
@@ -112,7 +100,6 @@ impl Ledger {
             return Ok(boot.clone());
         }
         let boot = store.register(interval).await?;
-        self.sequence = 0;
         Ok(self.boot.insert(boot).clone())
     }
 

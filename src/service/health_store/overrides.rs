@@ -1,9 +1,10 @@
 //! Circuits as operators want them.
 
 use std::future::Future;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::StoreError;
+use crate::domain::actor::Actor;
 use crate::domain::extension::Incarnation;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::words::words;
@@ -31,40 +32,40 @@ pub struct Override {
     pub version: VersionName,
     /// What is wanted.
     pub action: OverrideAction,
-    /// The number of [`NewOverride::change`], for a reader that must apply each once.
+    /// The number that it was written with, for a reader that must apply each once.
     pub change: u128,
     /// When it ends by itself.
-    pub until: Option<SystemTime>,
+    pub until: Option<Instant>,
 }
 
-/// An override to be written.
-#[derive(Debug, Clone, Copy)]
-pub struct NewOverride<'a> {
+/// An override that an operator orders.
+#[derive(Debug)]
+pub struct NewOverride {
     /// Of which extension.
-    pub extension: &'a ExtensionId,
+    pub extension: ExtensionId,
+    /// Which extension of the id it is; `None` where no source has given it.
+    pub incarnation: Option<Incarnation>,
     /// Of which version.
-    pub version: &'a VersionName,
+    pub version: VersionName,
     /// What is wanted.
     pub action: OverrideAction,
-    /// A fresh random number; repeated with a repeated attempt, which then does nothing.
-    pub change: u128,
     /// How long it holds; `None` until the next one. A reset has no length.
     pub ttl: Option<Duration>,
     /// Why, in the operator's words.
-    pub reason: Option<&'a str>,
-    /// Its actor: the audit's `changed_by`.
-    pub actor: &'a str,
-    /// How we know: the audit's `actor_source`.
-    pub actor_source: &'a str,
+    pub reason: Option<String>,
+    /// Its actor.
+    pub actor: Actor,
 }
 
 /// Circuits forced by operators.
 pub trait Overrides: Send + Sync + 'static {
     /// Writes one, audits it and notifies every sidecar; `false` when there is no such extension.
-    /// It takes no revision.
+    /// It takes no revision. `change` is a fresh random number, repeated with a repeated attempt,
+    /// which then does nothing.
     fn set_override(
         &self,
-        new: NewOverride<'_>,
+        new: &NewOverride,
+        change: u128,
     ) -> impl Future<Output = Result<bool, StoreError>> + Send;
 
     /// All that are in force.

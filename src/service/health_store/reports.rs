@@ -4,10 +4,10 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use super::StoreError;
-use crate::domain::breaker::CircuitState;
 use crate::domain::extension::Incarnation;
 use crate::domain::health::HealthSums;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::circuits::Listed;
 
 /// A run of a sidecar as the store knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -37,7 +37,7 @@ pub struct Report {
     pub half_open_max_requests: u32,
 }
 
-/// A circuit that a sidecar holds.
+/// An open circuit that a start takes over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeldCircuit {
     /// Whose it is.
@@ -46,14 +46,8 @@ pub struct HeldCircuit {
     pub incarnation: Option<Incarnation>,
     /// Of which version.
     pub version: VersionName,
-    /// Open or half open.
-    pub state: CircuitState,
-    /// When it opened.
-    pub opened_at: Instant,
     /// From when on a trial is due.
     pub retry_at: Instant,
-    /// Trial calls under way.
-    pub half_open_requests: u32,
 }
 
 /// One flush; a heartbeat when there is nothing to report.
@@ -67,8 +61,8 @@ pub struct Flush<'a> {
     pub interval: Duration,
     /// What was counted since; at most [`MAX_REPORTS`], each extension once.
     pub reports: &'a [Report],
-    /// All circuits held now; those beyond [`MAX_CIRCUITS`] are left out.
-    pub circuits: &'a [HeldCircuit],
+    /// All circuits that are not closed now; those beyond [`MAX_CIRCUITS`] are left out.
+    pub circuits: &'a [Listed],
 }
 
 /// Most reports in one flush.
@@ -96,16 +90,6 @@ pub enum Flushed {
     Fenced(Option<Written>),
 }
 
-/// What a sidecar takes over when it starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Restored {
-    /// The fleet's figures.
-    pub figures: Vec<Figures>,
-    /// Circuits held by at least half of the sidecars that flushed within 3 intervals, at the time
-    /// of the earliest trial of any; all as [`CircuitState::Open`].
-    pub circuits: Vec<HeldCircuit>,
-}
-
 /// Health of the fleet. Every call is bounded in time.
 pub trait HealthReports: Send + Sync + 'static {
     /// Begins a boot. Of one whose answer was lost nothing remains in the figures.
@@ -123,8 +107,12 @@ pub trait HealthReports: Send + Sync + 'static {
         changed_within: Option<Duration>,
     ) -> impl Future<Output = Result<Vec<Figures>, StoreError>> + Send;
 
-    /// What to start with, as of one moment, less what is of `boot`.
-    fn restore(&self, boot: &Boot) -> impl Future<Output = Result<Restored, StoreError>> + Send;
+    /// The circuits to start with: those held by at least half of the sidecars that flushed within
+    /// 3 intervals, `boot` left out, at the time of the earliest trial of any.
+    fn held(
+        &self,
+        boot: &Boot,
+    ) -> impl Future<Output = Result<Vec<HeldCircuit>, StoreError>> + Send;
 
     /// The sidecars that started or flushed within 3 of their intervals.
     fn alive(&self) -> impl Future<Output = Result<Sidecars, StoreError>> + Send;

@@ -1,6 +1,6 @@
 //! Sizes, numbers and times: the daemon's limits and the extension's own.
 
-use crate::domain::breaker::{Overrides, Settings};
+use crate::domain::breaker::Settings;
 use crate::domain::extension::Extension;
 use crate::domain::metadata::OwnLimits;
 
@@ -21,16 +21,13 @@ impl Limits {
     /// The limits of `extension`; its record was checked when it was applied.
     pub fn of(extension: &Extension, defaults: &Self) -> Self {
         let own = OwnLimits::read(&extension.metadata).unwrap_or_default();
-        let overrides = extension.circuit_breaker.as_deref();
-        let overrides = overrides.and_then(|object| Overrides::parse(object).ok());
+        let breaker = extension.circuit_breaker.as_deref();
+        let breaker = breaker.and_then(|object| defaults.breaker.overridden(object).ok());
         Self {
             max_payload_bytes: own.max_payload_size.unwrap_or(defaults.max_payload_bytes),
             max_metadata_bytes: own.max_metadata_size.unwrap_or(defaults.max_metadata_bytes),
             max_in_flight: own.max_in_flight.unwrap_or(defaults.max_in_flight),
-            breaker: match overrides {
-                None => defaults.breaker.clone(),
-                Some(overrides) => overrides.apply(&defaults.breaker),
-            },
+            breaker: breaker.unwrap_or_else(|| defaults.breaker.clone()),
         }
     }
 }

@@ -1,21 +1,20 @@
 //! Which instances rest, and which are ejected, for display.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::runtime::{Runtime, Runtimes};
 use crate::domain::balancer::Balancer;
 use crate::domain::extension::Incarnation;
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::routing::Resolved;
-use crate::service::clock::Clock;
 
 /// An instance that rests, or, without one, a version that has none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resting {
     /// The instance.
     pub instance: Option<InstanceId>,
-    /// When calls go there again, by the wall clock.
-    pub until: SystemTime,
+    /// When calls go there again.
+    pub until: Instant,
 }
 
 /// An extension: by its id, and which of it, where that is known.
@@ -23,29 +22,23 @@ type Of<'a> = (&'a ExtensionId, Option<Incarnation>);
 
 impl Runtimes {
     /// What rests of a version now.
-    pub fn resting(&self, of: Of<'_>, version: &VersionName, clock: &Clock) -> Vec<Resting> {
+    pub fn resting(&self, of: Of<'_>, version: &VersionName) -> Vec<Resting> {
         let read = |balancer: &Balancer| {
             let resting = balancer.resting(Instant::now());
             let resting = resting.map(|(instance, until)| Resting {
                 instance: instance.cloned(),
-                until: clock.wall_of(until),
+                until,
             });
             resting.collect()
         };
         self.balanced(of, version, read).unwrap_or_default()
     }
 
-    /// Which instances of a version are ejected now, and until when, by the wall clock.
-    pub fn ejected(
-        &self,
-        of: Of<'_>,
-        version: &VersionName,
-        clock: &Clock,
-    ) -> Vec<(InstanceId, SystemTime)> {
+    /// Which instances of a version are ejected now, and until when.
+    pub fn ejected(&self, of: Of<'_>, version: &VersionName) -> Vec<(InstanceId, Instant)> {
         let read = |balancer: &Balancer| {
             let ejected = balancer.ejected(Instant::now());
-            let ejected = ejected.map(|(id, until)| (id.clone(), clock.wall_of(until)));
-            ejected.collect()
+            ejected.map(|(id, until)| (id.clone(), until)).collect()
         };
         self.balanced(of, version, read).unwrap_or_default()
     }

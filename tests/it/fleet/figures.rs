@@ -16,9 +16,10 @@ use beamline_registry::domain::routing::Resolved;
 use beamline_registry::domain::subject::SubjectPattern;
 use beamline_registry::service::circuits::Circuits;
 use beamline_registry::service::clock::Clock;
-use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, Signal};
+use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper};
 use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::Observers;
+use beamline_registry::service::progress::Progress;
 use beamline_registry::service::selection::Selector;
 use beamline_registry::service::spans::Spans;
 use tokio_util::sync::CancellationToken;
@@ -133,7 +134,8 @@ impl Sidecar {
         );
         let (stop, restored) = (CancellationToken::new(), TaskTracker::new());
         restored.close();
-        let running = keeper.run(Signal::default().signs(), restored.token(), stop.clone());
+        let applied = Progress::default().follow();
+        let running = keeper.run(applied, restored.token(), stop.clone());
         let task = tokio::spawn(running);
         tokio::time::timeout(DEADLINE, restored.wait())
             .await
@@ -158,8 +160,7 @@ impl Sidecar {
     /// Successes of the others.
     fn others(&self) -> u64 {
         let entry = self.tools.selector.catalog().get("e").unwrap();
-        let figures = self.figures.of(entry.extension());
-        figures.map_or(0, |figures| figures.sums.counts.successes)
+        self.figures.of(entry.extension()).counts.successes
     }
 
     async fn wait_others(&self, wanted: u64) {

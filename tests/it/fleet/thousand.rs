@@ -18,9 +18,7 @@ use beamline_registry::domain::reconcile::Everything;
 use beamline_registry::service::circuits::Circuits;
 use beamline_registry::service::clock::Clock;
 use beamline_registry::service::fleet::changes::{ChangeEvents, ChangeTeller};
-use beamline_registry::service::fleet::{
-    Alive, FleetFigures, Keeper, OverrideKeeper, Signal, orders,
-};
+use beamline_registry::service::fleet::{Alive, FleetFigures, Keeper, OverrideKeeper, orders};
 use beamline_registry::service::health_store::RevisionChanges;
 use beamline_registry::service::invoke::{Limits, Runtimes, Tools};
 use beamline_registry::service::observe::{Observation, Observer, Observers};
@@ -30,6 +28,7 @@ use beamline_registry::service::selection::Selector;
 use beamline_registry::service::source::{Fixtures, SourceError};
 use beamline_registry::service::spans::Spans;
 use beamline_registry::service::status::{SourceMode, Status};
+use tokio::sync::Notify;
 use tokio::time::{interval, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -122,7 +121,7 @@ impl Simulation {
             status.nats_link(connection, true);
         }
         let (progress, alive) = (Progress::default(), Alive::default());
-        let (changed, overridden) = (Signal::default(), Signal::default());
+        let overridden = Arc::<Notify>::default();
         let tools = tools(Arc::clone(&catalog), observers.clone());
         let store = PostgresHealth::new(Arc::clone(&pool), name, Arc::default(), observers.clone());
         let store = Arc::new(store);
@@ -145,10 +144,10 @@ impl Simulation {
             observers: observers.clone(),
         };
         let restored = TaskTracker::new();
-        let (stop, signs) = (self.stop.clone(), changed.signs());
-        tokio::spawn(keeper.run(signs, restored.token(), stop.clone()));
-        let (news, signs) = (overridden.signs(), changed.signs());
-        tokio::spawn(overrides.run(news, signs, restored.token(), stop.clone()));
+        let (stop, applied) = (self.stop.clone(), progress.follow());
+        tokio::spawn(keeper.run(applied, restored.token(), stop.clone()));
+        let (news, applied) = (Arc::clone(&overridden), progress.follow());
+        tokio::spawn(overrides.run(news, applied, restored.token(), stop.clone()));
         tokio::spawn(teller.run(stop.clone()));
         let (reloader, reload) = Reloader::new(Parts {
             writer,
@@ -161,7 +160,7 @@ impl Simulation {
             status: Arc::clone(&status),
             progress: progress.clone(),
             observers: observers.clone(),
-            applied: Box::new(move || changed.give()),
+            applied: Box::new(|| {}),
             sync_interval: SYNC,
         });
         let reports = Reports {

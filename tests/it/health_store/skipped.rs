@@ -24,7 +24,7 @@ async fn a_circuit_is_named_until_all_health_is_read_again() {
     )
     .await;
     let boot = store.register(INTERVAL).await.unwrap();
-    store.restore(&boot).await.unwrap();
+    store.held(&boot).await.unwrap();
     let named = ["extension_circuit_reports/e1/no version"];
     assert_eq!(origins(&skipped), named);
     store.others(&boot, Some(INTERVAL)).await.unwrap();

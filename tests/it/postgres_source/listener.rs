@@ -8,7 +8,7 @@ use beamline_registry::adapters::postgres::{Listener, Pool, Reports};
 use beamline_registry::domain::catalog::Catalog;
 use beamline_registry::domain::entry::PreparedReply;
 use beamline_registry::domain::reconcile::Everything;
-use beamline_registry::service::fleet::{Alive, Signal};
+use beamline_registry::service::fleet::Alive;
 use beamline_registry::service::observe::{ListenerState, Observation, Observer, Observers};
 use beamline_registry::service::progress::Progress;
 use beamline_registry::service::reload::{Parts, Reloader};
@@ -76,7 +76,7 @@ impl Following {
         });
         let reports = Reports {
             reload,
-            overrides: Signal::default(),
+            overrides: Arc::default(),
             progress,
             alive: Alive::default(),
             status,

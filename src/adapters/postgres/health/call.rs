@@ -24,7 +24,7 @@ pub(super) const CALL_LIMIT: Duration = Duration::from_secs(15);
 const ATTEMPTS: usize = 2;
 
 /// What the server keeps of it.
-pub(super) const LIMITS: Limits = Limits {
+const LIMITS: Limits = Limits {
     statement: Duration::from_secs(10),
     lock: Duration::from_secs(2),
     idle: Duration::from_secs(15),
@@ -78,7 +78,7 @@ impl PostgresHealth {
         }
     }
 
-    pub(super) async fn explained(&self, error: &PostgresError) -> StoreError {
+    async fn explained(&self, error: &PostgresError) -> StoreError {
         let explained = self.pool.explained(error).await;
         match error.leaves_doubt() {
             true => StoreError::Unknown(explained),

@@ -1,6 +1,6 @@
 //! Circuits forced by operators: written with their audit entry, and announced to every sidecar.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Row;
 use tokio_postgres::types::Type;
@@ -57,8 +57,8 @@ const OVERRIDES: &str = "SELECT o.extension_id, o.version, o.action, o.change::t
 const TABLE: Table = Table("circuit_overrides", &[0, 1]);
 
 impl Overrides for PostgresHealth {
-    async fn set_override(&self, new: NewOverride<'_>) -> Result<bool, StoreError> {
-        let change = format!("{:032x}", new.change);
+    async fn set_override(&self, new: &NewOverride, change: u128) -> Result<bool, StoreError> {
+        let change = format!("{change:032x}");
         let ttl = new.ttl.map(milliseconds);
         let parameters: [Parameter<'_>; 8] = [
             (&new.extension.as_str(), Type::TEXT),
@@ -67,8 +67,8 @@ impl Overrides for PostgresHealth {
             (&change, Type::TEXT),
             (&ttl, Type::INT8),
             (&new.reason, Type::TEXT),
-            (&new.actor, Type::TEXT),
-            (&new.actor_source, Type::TEXT),
+            (&new.actor.name(), Type::TEXT),
+            (&new.actor.source().as_str(), Type::TEXT),
         ];
         let none = |_| Vec::new();
         let rows = self
@@ -83,7 +83,7 @@ impl Overrides for PostgresHealth {
     }
 }
 
-/// A row of [`OVERRIDES`]. An end that no calendar has is none: it holds until it is changed.
+/// A row of [`OVERRIDES`]. An end at infinity is none: it holds until it is changed.
 fn in_force(row: &Row) -> Result<Override, Unusable> {
     let action: &str = row.try_get(2)?;
     let unknown = || format!("`action` is {action}, which this binary does not know");
@@ -96,6 +96,6 @@ fn in_force(row: &Row) -> Result<Override, Unusable> {
         version: VersionName::parse(row.try_get(1)?).map_err(named("version"))?,
         action: OverrideAction::named(action).ok_or_else(unknown)?,
         change: u128::from_str_radix(&change, 16)?,
-        until: until.and_then(|until| until.by_our_clock(now)),
+        until: until.and_then(|until| Instant::now().checked_add(until.ahead_of(now))),
     })
 }

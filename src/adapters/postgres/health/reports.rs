@@ -3,25 +3,23 @@
 
 use std::time::{Duration, Instant};
 
-use deadpool_postgres::Object;
 use serde_json::Value;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Error, Row};
 
-use super::call::{
-    CALL_LIMIT, CENTURY, LIMITS, Parameter, age_ms, bigint, count, milliseconds, uuid,
-};
+use super::call::{CALL_LIMIT, CENTURY, Parameter, age_ms, bigint, count, milliseconds, uuid};
 use super::{PostgresHealth, Table, Unusable, named};
 use crate::adapters::postgres::rows::incarnation;
 use crate::adapters::postgres::stamp::Stamp;
 use crate::adapters::postgres::statement::json;
-use crate::adapters::postgres::transaction::Transaction;
-use crate::domain::breaker::CircuitState;
+use crate::domain::breaker::{CircuitState, Tick};
 use crate::domain::health::{Counts, HealthSums};
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::service::circuits::Listed;
+use crate::service::clock::Clock;
 use crate::service::health_store::{
     Boot, Figures, Flush, Flushed, HealthReports, HeldCircuit, MAX_CIRCUITS, MAX_NAMED,
-    MAX_REPORTS, Report, Restored, Sidecars, StoreError, Written,
+    MAX_REPORTS, Report, Sidecars, StoreError, Written,
 };
 use crate::service::skipped::Reading;
 
@@ -54,8 +52,7 @@ const FIGURES: Table = Table("extension_health", &[0]);
 
 /// A boot that has not flushed yet, such as our own, does not count. Nor does what one flushed before
 /// the circuit was closed by an override: it may have stopped since, and has not heard of that.
-const HELD: &str = "SELECT c.extension_id, c.version, min(c.opened_at), min(c.retry_at), now(), \
-        e.incarnation::text \
+const HELD: &str = "SELECT c.extension_id, c.version, min(c.retry_at), now(), e.incarnation::text \
     FROM extension_circuit_reports c JOIN live_sidecars s USING (boot) \
         JOIN sidecar_boots b USING (boot) JOIN extensions e \
         ON e.id = c.extension_id AND e.incarnation = coalesce(c.incarnation, e.incarnation) \
@@ -112,29 +109,10 @@ impl HealthReports for PostgresHealth {
         Ok(self.each(FIGURES, reading, &rows, figures))
     }
 
-    async fn restore(&self, boot: &Boot) -> Result<Restored, StoreError> {
-        let own: Parameter<'_> = (&&*boot.0, Type::TEXT);
-        let everything = [own.clone(), (&None::<i64>, Type::INT8)];
-        let work = async |client: &Object| {
-            let reading = async {
-                tokio::try_join!(
-                    biased;
-                    client.query_typed(OTHERS, &everything),
-                    client.query_typed(HELD, std::slice::from_ref(&own)),
-                )
-            };
-            Transaction::snapshot(LIMITS).send(client, reading).await
-        };
-        let (what, limit) = ("restoring health", CALL_LIMIT);
-        let (figure_rows, circuit_rows) = match self.pool.run(what, limit, limit, work).await {
-            Ok(rows) => rows,
-            Err(error) => return Err(self.explained(&error).await),
-        };
-        let whole = Reading::Whole;
-        Ok(Restored {
-            figures: self.each(FIGURES, whole, &figure_rows, figures),
-            circuits: self.each(CIRCUITS, whole, &circuit_rows, held),
-        })
+    async fn held(&self, boot: &Boot) -> Result<Vec<HeldCircuit>, StoreError> {
+        let parameters: [Parameter<'_>; 1] = [(&&*boot.0, Type::TEXT)];
+        let rows = self.transact("restoring health", HELD, &parameters).await?;
+        Ok(self.each(CIRCUITS, Reading::Whole, &rows, held))
     }
 
     async fn alive(&self) -> Result<Sidecars, StoreError> {
@@ -180,7 +158,8 @@ fn flushed(row: &Row) -> Result<Flushed, Error> {
 fn documents(flush: Flush<'_>, now: Instant) -> Vec<String> {
     let reports = flush.reports.iter().map(|it| report(it, now));
     let circuits = flush.circuits.iter().take(MAX_CIRCUITS);
-    let circuits = circuits.map(|it| circuit(it, now));
+    let tick = Clock::default().at(now);
+    let circuits = circuits.map(|it| circuit(it, tick));
     vec![
         json(&reports.collect::<Vec<_>>()),
         json(&circuits.collect::<Vec<_>>()),
@@ -206,16 +185,22 @@ fn report(report: &Report, now: Instant) -> Value {
     })
 }
 
-/// A circuit as `health_hold` reads it.
-fn circuit(circuit: &HeldCircuit, now: Instant) -> Value {
+/// A circuit as `health_hold` reads it. One that is open and not due at any time is held open
+/// without an end.
+fn circuit(listed: &Listed, now: Tick) -> Value {
+    let view = listed.view;
+    let retry_at = match view.state {
+        CircuitState::Open => view.retry_at.unwrap_or(Tick::NEVER),
+        CircuitState::HalfOpen | CircuitState::Closed => now,
+    };
     serde_json::json!({
-        "id": circuit.extension.as_str(),
-        "incarnation": circuit.incarnation.map(uuid),
-        "version": circuit.version.as_str(),
-        "state": circuit.state.as_str(),
-        "age": age_ms(circuit.opened_at, now),
-        "wait": milliseconds(circuit.retry_at.saturating_duration_since(now)),
-        "trials": integer(circuit.half_open_requests),
+        "id": listed.id.as_str(),
+        "incarnation": listed.incarnation.map(uuid),
+        "version": listed.version.as_str(),
+        "state": view.state.as_str(),
+        "age": milliseconds(view.opened_at.map_or(Duration::ZERO, |it| now.since(it))),
+        "wait": milliseconds(retry_at.since(now)),
+        "trials": integer(view.trials_out),
     })
 }
 
@@ -256,16 +241,39 @@ fn figures(row: &Row) -> Result<Figures, Unusable> {
 fn held(row: &Row) -> Result<HeldCircuit, Unusable> {
     let extension = ExtensionId::parse(row.try_get(0)?).map_err(named("extension_id"))?;
     let version = VersionName::parse(row.try_get(1)?).map_err(named("version"))?;
-    let (opened_at, retry_at): (Stamp, Stamp) = (row.try_get(2)?, row.try_get(3)?);
-    let (stored_now, now) = (row.try_get(4)?, Instant::now());
-    let wait = retry_at.ahead_of(stored_now).min(CENTURY);
+    let retry_at: Stamp = row.try_get(2)?;
+    let (wait, now) = (retry_at.ahead_of(row.try_get(3)?), Instant::now());
     Ok(HeldCircuit {
         extension,
-        incarnation: incarnation(row.try_get(5)?),
+        incarnation: incarnation(row.try_get(4)?),
         version,
-        state: CircuitState::Open,
-        opened_at: opened_at.past(stored_now).unwrap_or(now),
-        retry_at: now.checked_add(wait).unwrap_or(now),
-        half_open_requests: 0,
+        retry_at: now.checked_add(wait.min(CENTURY)).unwrap_or(now),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::breaker::Breaker;
+    use crate::domain::catalog::Catalog;
+    use crate::service::testing::tools;
+
+    #[test]
+    fn a_circuit_forced_open_without_an_end_is_not_due_soon() {
+        let (catalog, _writer) = Catalog::new();
+        let mut breaker = Breaker::new(tools(catalog).runtimes.defaults().breaker.clone());
+        let now = Tick::at(Duration::from_secs(100));
+        let mut wait_ms = |until| {
+            breaker.force_open(now, until);
+            let listed = Listed {
+                id: ExtensionId::parse("e").unwrap(),
+                version: VersionName::parse("v1").unwrap(),
+                incarnation: None,
+                view: breaker.view(now),
+            };
+            circuit(&listed, now)["wait"].as_i64().unwrap()
+        };
+        assert_eq!(wait_ms(now.plus(Duration::from_secs(60))), 60_000);
+        assert_eq!(wait_ms(Tick::NEVER), milliseconds(CENTURY));
+    }
 }

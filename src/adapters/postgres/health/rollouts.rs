@@ -19,8 +19,7 @@ use crate::service::skipped::Reading;
 const TELL: &str = "SELECT extension_id, version, since, successes, failures, current_successes, \
     current_failures \
     FROM registry_rollout_report($1::uuid, $3::text::jsonb, $2::text::jsonb)";
-const HALT: &str =
-    "SELECT outcome, at_revision FROM registry_rollout_halt($1, $2, $3, $4::text::jsonb)";
+const HALT: &str = "SELECT at_revision FROM registry_rollout_halt($1, $2, $3, $4::text::jsonb)";
 
 const SHARES: Table = Table("extension_versions", &[0, 1]);
 
@@ -57,12 +56,7 @@ impl Rollouts for PostgresHealth {
             (&since, Type::INT8),
             (&figures, Type::TEXT),
         ];
-        let (outcome, revision) = self.switch("halting a rollout", HALT, &parameters).await?;
-        match &*outcome {
-            "halted" => Ok(Some(revision)),
-            "over" | "changed" | "gone" => Ok(None),
-            _ => Err(self.damaged("an unknown outcome of registry_rollout_halt")),
-        }
+        self.revision("halting a rollout", HALT, &parameters).await
     }
 }
 

@@ -12,8 +12,7 @@ use crate::service::health_store::{AutoDisabled, AutoSwitch, StoreError};
 
 const DISABLE: &str =
     "SELECT outcome, at_revision FROM registry_auto_disable($1, $2::uuid, $3::jsonb, $4, $5)";
-const ENABLE: &str =
-    "SELECT outcome, at_revision FROM registry_auto_enable($1, $2::uuid, $3::jsonb, $4)";
+const ENABLE: &str = "SELECT at_revision FROM registry_auto_enable($1, $2::uuid, $3::jsonb, $4)";
 
 /// The clock rather than the transaction's time: the row may have been waited for. A lease for
 /// longer than any sidecar takes one is invalid.
@@ -42,13 +41,17 @@ impl AutoSwitch for PostgresHealth {
             (&max_percent, Type::INT4),
             (&&*self.instance_id, Type::TEXT),
         ];
-        let (outcome, revision) = self.switch("auto-disabling", DISABLE, &parameters).await?;
-        match &*outcome {
-            "disabled" => Ok(AutoDisabled::Disabled(revision)),
-            "cap_reached" => Ok(AutoDisabled::CapReached),
-            "seen_alive" => Ok(AutoDisabled::SeenAlive),
-            "already_disabled" => Ok(AutoDisabled::AlreadyDisabled),
-            "gone" => Ok(AutoDisabled::Gone),
+        let rows = self
+            .transact("auto-disabling", DISABLE, &parameters)
+            .await?;
+        let (outcome, revision): (Box<str>, Option<i64>) =
+            self.one(&rows, |row| Ok((row.try_get(0)?, row.try_get(1)?)))?;
+        match (&*outcome, revision) {
+            ("disabled", Some(revision)) => Ok(AutoDisabled::Disabled(count(revision))),
+            ("cap_reached", _) => Ok(AutoDisabled::CapReached),
+            ("seen_alive", _) => Ok(AutoDisabled::SeenAlive),
+            ("already_disabled", _) => Ok(AutoDisabled::AlreadyDisabled),
+            ("gone", _) => Ok(AutoDisabled::Gone),
             _ => Err(self.damaged("an unknown outcome of registry_auto_disable")),
         }
     }
@@ -66,12 +69,7 @@ impl AutoSwitch for PostgresHealth {
             (&reason, Type::TEXT),
             (&&*self.instance_id, Type::TEXT),
         ];
-        let (outcome, revision) = self.switch("auto-enabling", ENABLE, &parameters).await?;
-        match &*outcome {
-            "enabled" => Ok(Some(revision)),
-            "not_disabled" | "gone" => Ok(None),
-            _ => Err(self.damaged("an unknown outcome of registry_auto_enable")),
-        }
+        self.revision("auto-enabling", ENABLE, &parameters).await
     }
 
     async fn take_probe_lease(&self, ttl: Duration) -> Result<bool, StoreError> {
@@ -91,17 +89,17 @@ impl AutoSwitch for PostgresHealth {
 }
 
 impl PostgresHealth {
-    /// The outcome, and its revision where it has one.
-    pub(super) async fn switch(
+    /// The revision of what a function has done; it has none where it did nothing.
+    pub(super) async fn revision(
         &self,
         what: &'static str,
         sql: &'static str,
         parameters: &[Parameter<'_>],
-    ) -> Result<(Box<str>, u64), StoreError> {
+    ) -> Result<Option<u64>, StoreError> {
         let rows = self.transact(what, sql, parameters).await?;
         self.one(&rows, |row| {
-            let revision: Option<i64> = row.try_get(1)?;
-            Ok((row.try_get(0)?, count(revision.unwrap_or(0))))
+            let revision: Option<i64> = row.try_get(0)?;
+            Ok(revision.map(count))
         })
     }
 }

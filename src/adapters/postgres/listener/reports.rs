@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::adapters::postgres::pool::Pool;
-use crate::service::fleet::{Alive, Signal};
+use crate::service::fleet::Alive;
 use crate::service::observe::{ListenerState, Observation, Observers};
 use crate::service::progress::Progress;
 use crate::service::reload::{Hint, ReloadHandle};
@@ -24,7 +25,7 @@ pub struct Reports {
     /// Hears that there may be something new.
     pub reload: ReloadHandle,
     /// Hears that overrides may have changed: they are notified on the same channel.
-    pub overrides: Signal,
+    pub overrides: Arc<Notify>,
     /// Knows which revision is served.
     pub progress: Progress,
     /// Among many sidecars, notifications are gathered.
@@ -41,7 +42,7 @@ impl Reports {
     /// What was missed may have been anything.
     pub(super) fn reconnected(&self) {
         self.reload.hint(Hint::Reconnected);
-        self.overrides.give();
+        self.overrides.notify_one();
     }
 
     /// Reads a notification; whether a look at the definitions is due. An override does not concern
@@ -50,11 +51,11 @@ impl Reports {
         match payload.parse::<u64>() {
             Ok(revision) => is_news(revision, self.progress.current(), last),
             Err(_) if payload == OVERRIDE => {
-                self.overrides.give();
+                self.overrides.notify_one();
                 false
             }
             Err(_) => {
-                self.overrides.give();
+                self.overrides.notify_one();
                 true
             }
         }

@@ -1,11 +1,12 @@
 //! What an extension may set, and how mistakes are named.
 
 use super::script::{ms, settings};
-use crate::domain::breaker::{Overrides, Settings, SlowCalls};
+use crate::domain::breaker::{Settings, SlowCalls};
 use crate::domain::json::JsonObject;
 
-fn parse(json: &str) -> Result<Overrides, String> {
-    Overrides::parse(&JsonObject::parse(json).unwrap()).map_err(|faults| {
+fn overridden(daemon: &Settings, json: &str) -> Result<Settings, String> {
+    let object = JsonObject::parse(json).unwrap();
+    daemon.overridden(&object).map_err(|faults| {
         let lines: Vec<_> = faults.iter().map(ToString::to_string).collect();
         lines.join("; ")
     })
@@ -112,7 +113,7 @@ fn what_is_set_takes_the_place_of_the_daemons_value() {
             },
         ),
     ] {
-        assert_eq!(parse(json).unwrap().apply(&daemon), expected, "{json}");
+        assert_eq!(overridden(&daemon, json), Ok(expected), "{json}");
     }
 }
 
@@ -192,13 +193,13 @@ fn every_key_at_fault_is_named_with_its_rule() {
                 .to_owned(),
         ),
     ] {
-        assert_eq!(parse(json), Err(faults), "{json}");
+        assert_eq!(overridden(&settings(), json), Err(faults), "{json}");
     }
 }
 
 #[test]
 fn one_record_can_make_us_say_only_so_much() {
     let keys: Vec<_> = (0..1000).map(|n| format!("\"key{n}\":1")).collect();
-    let faults = Overrides::parse(&JsonObject::parse(&format!("{{{}}}", keys.join(","))).unwrap());
-    assert_eq!(faults.unwrap_err().len(), 8);
+    let object = JsonObject::parse(&format!("{{{}}}", keys.join(","))).unwrap();
+    assert_eq!(settings().overridden(&object).unwrap_err().len(), 8);
 }

@@ -1,12 +1,14 @@
 //! However threads interleave: never more trials than allowed, and every permit comes back.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use super::{FAIL, at, settings};
 use crate::domain::breaker::{Breaker, CircuitState, Outcome};
+use crate::domain::extension::Whose;
+use crate::service::circuits::quiet::Quiet;
 use crate::service::circuits::{CallPermit, Circuit, Lock};
 
 impl Lock for shuttle::sync::Mutex<Breaker> {
@@ -23,7 +25,9 @@ const NOTHING: Duration = Duration::ZERO;
 
 /// A circuit that failed once, due for a trial at 10 ms.
 fn opened<L: Lock>() -> Arc<Circuit<L>> {
-    let circuit = Arc::new(Circuit::new(settings()));
+    static QUIET: LazyLock<Arc<Quiet>> = LazyLock::new(Arc::default);
+    let whose = (Whose::default(), 0);
+    let circuit = Arc::new(Circuit::new(settings(), QUIET.alarm("x"), whose));
     circuit
         .admit(at(0))
         .permit

@@ -62,9 +62,7 @@ impl Applied {
             None => Known {
                 change: wanted.change,
                 action: wanted.action,
-                until: wanted
-                    .until
-                    .map_or(Tick::NEVER, |until| tools.clock.tick_of(until)),
+                until: wanted.until.map_or(Tick::NEVER, |it| tools.clock.at(it)),
             },
         };
         self.by_circuit.insert(key, known);
@@ -116,7 +114,7 @@ fn lift(tools: &Tools, id: &ExtensionId, version: &VersionName) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, SystemTime};
+    use std::time::{Duration, Instant};
 
     use super::*;
     use crate::domain::breaker::CircuitState::{self, Closed, Open};
@@ -186,7 +184,7 @@ mod tests {
             version: VersionName::parse("v1").unwrap(),
             action,
             change,
-            until: until.map(|ttl| SystemTime::now() + ttl),
+            until: until.map(|ttl| Instant::now() + ttl),
         }
     }
 

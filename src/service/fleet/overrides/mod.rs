@@ -8,17 +8,17 @@ mod queue;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use applied::Applied;
-pub use queue::{Order, OverrideHandle, OverrideQueue, Wanted, orders};
+pub use queue::{Order, OverrideHandle, OverrideQueue, orders};
 
 use super::jittered;
-use super::signal::Signs;
 use crate::domain::catalog::ActiveSource;
 use crate::service::boundary::survived;
 use crate::service::error::{NotFoundReason, RegistryError};
@@ -55,20 +55,20 @@ impl<S: Overrides> OverrideKeeper<S> {
         }
     }
 
-    /// Follows the store until `stop`. `news` signals that an override may have changed, `changed`
+    /// Follows the store until `stop`. `news` notifies that an override may have changed, `applied`
     /// that the catalog has: then what was read before is held against it. `restoring` is held until
     /// the circuits are as the store wants them.
     pub async fn run(
         mut self,
-        mut news: Signs,
-        mut changed: Signs,
+        news: Arc<Notify>,
+        mut applied: watch::Receiver<Option<u64>>,
         restoring: TaskTrackerToken,
         stop: CancellationToken,
     ) {
         let mut restoring = Some(restoring);
         let observers = self.tools.observers.clone();
         loop {
-            let looking = survived(&observers, self.look_again());
+            let looking = survived(&observers, self.look());
             let Some(read) = stop.run_until_cancelled(looking).await else {
                 return;
             };
@@ -83,38 +83,32 @@ impl<S: Overrides> OverrideKeeper<S> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                order = self.queue.next() => {
+                Some(order) = self.queue.recv() => {
                     survived(&observers, self.carry_out(order)).await;
                 }
-                () = news.next() => self.listed = None,
-                () = changed.next() => {}
+                () = news.notified() => self.listed = None,
+                Ok(()) = applied.changed() => {}
                 () = sleep_until(next) => self.listed = None,
             }
         }
     }
 
-    /// Brings the circuits in line with what was read, or where that may be outdated with the store.
-    async fn look_again(&mut self) -> Result<bool, StoreError> {
-        match &self.listed {
-            Some(listed) => {
-                self.applied.follow(&self.tools, listed);
-                Ok(true)
-            }
-            None => self.look().await,
-        }
-    }
-
-    /// Brings the circuits in line with the store; not before its data is what we serve, `false`
-    /// until then. A failure is reported: circuits stay as they are meanwhile.
+    /// Brings the circuits in line with what was read, or where that may be outdated with the
+    /// store; not before its data is what we serve, `false` until then. A failure is reported:
+    /// circuits stay as they are meanwhile.
     async fn look(&mut self) -> Result<bool, StoreError> {
-        self.listed = None;
-        if self.tools.selector.catalog().head().source != ActiveSource::Database {
-            return Ok(false);
-        }
-        let overrides = self.store.overrides().await;
-        let overrides = overrides.inspect_err(|error| self.tell(error))?;
-        self.applied.follow(&self.tools, &overrides);
-        self.listed = Some(overrides);
+        let listed = match self.listed.take() {
+            Some(listed) => listed,
+            None if self.tools.selector.catalog().head().source != ActiveSource::Database => {
+                return Ok(false);
+            }
+            None => {
+                let overrides = self.store.overrides().await;
+                overrides.inspect_err(|error| self.tell(error))?
+            }
+        };
+        self.applied.follow(&self.tools, &listed);
+        self.listed = Some(listed);
         Ok(true)
     }
 
@@ -122,6 +116,7 @@ impl<S: Overrides> OverrideKeeper<S> {
         let (wanted, answer, begun) = match order {
             Order::Write(wanted, answer, begun) => (wanted, answer, begun),
             Order::Look(answer) => {
+                self.listed = None;
                 let _ = self.look().await;
                 let _ = answer.send(());
                 return;
@@ -133,15 +128,16 @@ impl<S: Overrides> OverrideKeeper<S> {
             return;
         }
         let change = rand::random();
-        let written = match self.write(&wanted, change).await {
+        let written = match self.store.set_override(&wanted, change).await {
             // It is unknown whether it was written; repeated, it is written once.
-            Err(StoreError::Unknown(_)) => self.write(&wanted, change).await,
+            Err(StoreError::Unknown(_)) => self.store.set_override(&wanted, change).await,
             written => written,
         };
         let outcome = match written {
             Ok(true) => {
                 // Read rather than assumed: another sidecar's may have come after it. Where that
                 // fails, what is written holds here at least. A first list would pass a reset over.
+                self.listed = None;
                 if !self.applied.begun || !matches!(self.look().await, Ok(true)) {
                     let written = in_force(&wanted, change);
                     self.applied.one(&self.tools, &written, true);
@@ -149,7 +145,7 @@ impl<S: Overrides> OverrideKeeper<S> {
                 Ok(())
             }
             Ok(false) => Err(RegistryError::ExtensionNotFound {
-                id: wanted.spot.id().to_string(),
+                id: wanted.extension.to_string(),
                 reason: NotFoundReason::Unknown,
             }),
             Err(error) => {
@@ -172,32 +168,18 @@ impl<S: Overrides> OverrideKeeper<S> {
             observers.store_failed("reading the circuit overrides", error.clone());
         }
     }
-
-    async fn write(&self, wanted: &Wanted, change: u128) -> Result<bool, StoreError> {
-        let new = NewOverride {
-            extension: wanted.spot.id(),
-            version: wanted.spot.version(),
-            action: wanted.action,
-            change,
-            ttl: wanted.ttl,
-            reason: wanted.reason.as_deref(),
-            actor: wanted.actor.name(),
-            actor_source: wanted.actor.source().as_str(),
-        };
-        self.store.set_override(new).await
-    }
 }
 
 /// What was just written, as it will be read.
-fn in_force(wanted: &Wanted, change: u128) -> Override {
+fn in_force(wanted: &NewOverride, change: u128) -> Override {
     Override {
-        extension: wanted.spot.id().clone(),
-        incarnation: wanted.spot.extension().incarnation,
-        version: wanted.spot.version().clone(),
+        extension: wanted.extension.clone(),
+        incarnation: wanted.incarnation,
+        version: wanted.version.clone(),
         action: wanted.action,
         change,
         until: wanted
             .ttl
-            .and_then(|ttl| SystemTime::now().checked_add(ttl)),
+            .and_then(|ttl| std::time::Instant::now().checked_add(ttl)),
     }
 }

@@ -6,12 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::spot::Spot;
-use crate::domain::actor::Actor;
 use crate::domain::overload::Overload;
 use crate::service::clock::standstill::timeout;
 use crate::service::error::RegistryError;
-use crate::service::health_store::OverrideAction;
+use crate::service::health_store::NewOverride;
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Orders that may wait for their turn; more are answered `overloaded`.
@@ -19,28 +17,13 @@ const MAX_ORDERS: usize = 64;
 /// For an order, its turn included: the operator has an answer within five seconds.
 const PATIENCE: Duration = Duration::from_millis(4800);
 
-/// What an operator wants of a circuit.
-#[derive(Debug)]
-pub struct Wanted {
-    /// Which circuit.
-    pub spot: Spot,
-    /// What.
-    pub action: OverrideAction,
-    /// For how long; `None` until the next one. A reset has no length.
-    pub ttl: Option<Duration>,
-    /// Why, in the operator's words.
-    pub reason: Option<String>,
-    /// The actor.
-    pub actor: Actor,
-}
-
 type Answer = oneshot::Sender<Result<(), RegistryError>>;
 
 /// What is to be done, and where to send the result.
 #[derive(Debug)]
 pub enum Order {
     /// Have an override written, and apply it; whether that is done, and whether it has begun.
-    Write(Wanted, Answer, Arc<AtomicBool>),
+    Write(NewOverride, Answer, Arc<AtomicBool>),
     /// Bring the circuits in line with the store; done, or tried.
     Look(oneshot::Sender<()>),
 }
@@ -50,13 +33,12 @@ pub enum Order {
 pub struct OverrideHandle(mpsc::Sender<Order>);
 
 /// Takes orders.
-#[derive(Debug)]
-pub struct OverrideQueue(mpsc::Receiver<Order>);
+pub type OverrideQueue = mpsc::Receiver<Order>;
 
 /// Both ends of a queue of orders.
 pub fn orders() -> (OverrideHandle, OverrideQueue) {
     let (sender, receiver) = mpsc::channel(MAX_ORDERS);
-    (OverrideHandle(sender), OverrideQueue(receiver))
+    (OverrideHandle(sender), receiver)
 }
 
 impl OverrideHandle {
@@ -65,7 +47,7 @@ impl OverrideHandle {
     /// # Errors
     /// The store is unreachable, or there are too many orders; nothing was done, unless the error
     /// says that the outcome is unknown.
-    pub async fn order(&self, wanted: Wanted) -> Result<(), RegistryError> {
+    pub async fn order(&self, wanted: NewOverride) -> Result<(), RegistryError> {
         let (answer, answered) = oneshot::channel();
         let begun = Arc::<AtomicBool>::default();
         let order = Order::Write(wanted, answer, Arc::clone(&begun));
@@ -100,16 +82,6 @@ impl OverrideHandle {
     }
 }
 
-impl OverrideQueue {
-    /// The next order; waits for ever once all senders are gone.
-    pub(super) async fn next(&mut self) -> Order {
-        match self.0.recv().await {
-            Some(order) => order,
-            None => std::future::pending().await,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::pin::pin;
@@ -117,23 +89,18 @@ mod tests {
     use tokio::time::{advance, sleep};
 
     use super::*;
-    use crate::domain::catalog::{Catalog, Change};
-    use crate::domain::ids::VersionName;
-    use crate::domain::testing::{change, entry, extension};
-    use crate::service::testing::tools;
+    use crate::domain::actor::Actor;
+    use crate::domain::ids::{ExtensionId, VersionName};
+    use crate::service::health_store::OverrideAction;
 
     const MOMENT: Duration = Duration::from_millis(100);
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_had_no_chance_while_we_stood_still_is_waited_for() {
-        let (catalog, mut writer) = Catalog::new();
-        writer.apply(Change {
-            upserts: vec![entry(extension("e"))],
-            ..change(1)
-        });
-        let version = VersionName::parse("v1").unwrap();
-        let wanted = Wanted {
-            spot: Spot::find(&tools(catalog), "e", &version).unwrap(),
+        let wanted = NewOverride {
+            extension: ExtensionId::parse("e").unwrap(),
+            incarnation: None,
+            version: VersionName::parse("v1").unwrap(),
             action: OverrideAction::Open,
             ttl: None,
             reason: None,
@@ -142,7 +109,7 @@ mod tests {
         let (handle, mut queue) = orders();
         let mut ordering = pin!(handle.order(wanted));
         assert!(futures_util::poll!(&mut ordering).is_pending());
-        let Order::Write(_, answer, begun) = queue.next().await else {
+        let Some(Order::Write(_, answer, begun)) = queue.recv().await else {
             panic!("it is to be written");
         };
         begun.store(true, Ordering::SeqCst);
