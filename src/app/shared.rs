@@ -24,10 +24,11 @@ use crate::documents;
 use crate::documents::desk::Desk;
 use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
-use crate::service::administration;
+use crate::service::administration::Administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
+use crate::service::definitions::Definitions;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
@@ -254,8 +255,9 @@ impl Shared {
     /// What answers requests of operators, whichever way they come.
     pub(super) fn desk(&self, reload: ReloadHandle) -> Arc<Desk> {
         let pool = self.pool.clone();
-        let changes = administration::Administration {
-            definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
+        let definitions = |pool| Arc::new(PostgresDefinitions::new(pool)) as Arc<dyn Definitions>;
+        let changes = Administration {
+            definitions: pool.map(definitions),
             policy: policy(&self.settings),
             tools: self.tools.clone(),
             reload: reload.clone(),

@@ -1,7 +1,6 @@
 //! Changes by operators: written to the database, then served before they are answered.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,77 +66,11 @@ pub enum Changed {
     Rehearsed(Box<Rehearsal>),
 }
 
-/// A change or a page under way; boxed, as administration is not in a hurry.
-pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Send>>;
-
-/// Administration, whatever stores the definitions.
-pub trait Changes: Send + Sync + std::fmt::Debug {
-    /// What may be written, for faults that name the bounds.
-    fn policy(&self) -> &Policy;
-
-    /// Commits a change, and answers when this sidecar serves it. A caller that stops waiting does
-    /// not stop the change: half of one must not be left on a connection.
-    ///
-    /// # Errors
-    /// Nothing was changed, unless the error says that the outcome is unknown.
-    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed>;
-
-    /// Switches many extensions, likewise.
-    ///
-    /// # Errors
-    /// Nothing was changed, unless the error says that the outcome is unknown.
-    fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched>;
-
-    /// A page of the audit, newest first, and whether there is more.
-    ///
-    /// # Errors
-    /// No database, or one that is unreachable.
-    fn audit(self: Arc<Self>, query: AuditQuery) -> Pending<(Vec<AuditEntry>, bool)>;
-}
-
-impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
-        Box::pin(to_the_end(async move {
-            let carrying_out = self.carry_out(request, actor);
-            answered(&self.tools.observers, carrying_out).await
-        }))
-    }
-
-    fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched> {
-        Box::pin(to_the_end(async move {
-            let switching = self.switch_all(switch);
-            answered(&self.tools.observers, switching).await
-        }))
-    }
-
-    fn audit(self: Arc<Self>, query: AuditQuery) -> Pending<(Vec<AuditEntry>, bool)> {
-        Box::pin(async move {
-            let entries = self.definitions()?.audit(&query).await;
-            entries.map_err(|error| {
-                self.tell("cannot read the audit", &error);
-                failed(error)
-            })
-        })
-    }
-}
-
-/// Carries out `work`, also when nobody waits for it any more.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
-) -> Result<T, RegistryError> {
-    let done = tokio::spawn(work).await;
-    done.unwrap_or(Err(RegistryError::Internal))
-}
-
 /// Carries out changes.
 #[derive(Debug)]
-pub struct Administration<D> {
+pub struct Administration {
     /// Where definitions are stored; without one there is nothing to change.
-    pub definitions: Option<Arc<D>>,
+    pub definitions: Option<Arc<dyn Definitions>>,
     /// What an extension may be.
     pub policy: Policy,
     /// The circuits that follow a change, and the catalog that has it.
@@ -150,7 +83,51 @@ pub struct Administration<D> {
     pub overrides: Option<OverrideHandle>,
 }
 
-impl<D: Definitions> Administration<D> {
+impl Administration {
+    /// Commits a change, and answers when this sidecar serves it. A caller that stops waiting does
+    /// not stop the change: half of one must not be left on a connection.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says that the outcome is unknown.
+    pub async fn change(
+        self: Arc<Self>,
+        request: ChangeRequest,
+        actor: Actor,
+    ) -> Result<Changed, RegistryError> {
+        let work = async move {
+            let carrying_out = self.carry_out(request, actor);
+            answered(&self.tools.observers, carrying_out).await
+        };
+        to_the_end(Box::pin(work)).await
+    }
+
+    /// Switches many extensions, likewise.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says that the outcome is unknown.
+    pub async fn switch(self: Arc<Self>, switch: Switch) -> Result<Switched, RegistryError> {
+        let work = async move {
+            let switching = self.switch_all(switch);
+            answered(&self.tools.observers, switching).await
+        };
+        to_the_end(Box::pin(work)).await
+    }
+
+    /// A page of the audit, newest first, and whether there is more.
+    ///
+    /// # Errors
+    /// No database, or one that is unreachable.
+    pub async fn audit(
+        &self,
+        query: &AuditQuery,
+    ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
+        let entries = self.definitions()?.audit(query).await;
+        entries.map_err(|error| {
+            self.tell("cannot read the audit", &error);
+            failed(error)
+        })
+    }
+
     async fn carry_out(
         &self,
         request: ChangeRequest,
@@ -245,7 +222,7 @@ impl<D: Definitions> Administration<D> {
         }
     }
 
-    fn definitions(&self) -> Result<&Arc<D>, RegistryError> {
+    fn definitions(&self) -> Result<&Arc<dyn Definitions>, RegistryError> {
         self.definitions.as_ref().ok_or(RegistryError::ReadOnly)
     }
 
@@ -263,6 +240,14 @@ impl<D: Definitions> Administration<D> {
             let _late = timeout(SERVED_WITHIN, overrides.look()).await;
         }
     }
+}
+
+/// Carries out `work`, also when nobody waits for it any more.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
+) -> Result<T, RegistryError> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or(Err(RegistryError::Internal))
 }
 
 /// The error of a write of many, for its caller.

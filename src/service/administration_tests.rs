@@ -9,6 +9,7 @@ use crate::domain::extension::Extension;
 use crate::domain::reconcile::Everything;
 use crate::domain::subject::SubjectPattern;
 use crate::domain::testing::{change, entry, extension, prepare};
+use crate::service::definitions::Pending;
 use crate::service::observe::Observers;
 use crate::service::reload::{self, Parts, Reloader};
 use crate::service::source::{Database, Fixtures, Read, SourceError, Want};
@@ -24,23 +25,25 @@ struct Slow {
 }
 
 impl Definitions for Slow {
-    async fn write(&self, _: &Write, _: &Policy) -> Result<Written, WriteError> {
-        self.begun.notify_one();
-        self.go_on.notified().await;
-        self.committed.notify_one();
-        Ok(Written::At(1))
+    fn write<'a>(&'a self, _: &'a Write, _: &'a Policy) -> Pending<'a, Written> {
+        Box::pin(async {
+            self.begun.notify_one();
+            self.go_on.notified().await;
+            self.committed.notify_one();
+            Ok(Written::At(1))
+        })
     }
 
-    async fn switch(&self, _: &Switch, _: &Policy) -> Result<Switched, WriteError> {
-        Ok(Switched::default())
+    fn switch<'a>(&'a self, _: &'a Switch, _: &'a Policy) -> Pending<'a, Switched> {
+        Box::pin(async { Ok(Switched::default()) })
     }
 
-    async fn audit(&self, _: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
-        Ok((Vec::new(), false))
+    fn audit<'a>(&'a self, _: &'a AuditQuery) -> Pending<'a, (Vec<AuditEntry>, bool)> {
+        Box::pin(async { Ok((Vec::new(), false)) })
     }
 }
 
-fn administration(slow: &Arc<Slow>) -> Arc<Administration<Slow>> {
+fn administration(slow: &Arc<Slow>) -> Arc<Administration> {
     let (catalog, _) = Catalog::new();
     with(slow, catalog, reload::nobodys_handle(), Progress::default())
 }
@@ -50,9 +53,9 @@ fn with(
     catalog: Arc<Catalog>,
     reload: ReloadHandle,
     progress: Progress,
-) -> Arc<Administration<Slow>> {
+) -> Arc<Administration> {
     Arc::new(Administration {
-        definitions: Some(Arc::clone(slow)),
+        definitions: Some(Arc::clone(slow) as Arc<dyn Definitions>),
         policy: Policy {
             allowed_subjects: vec![SubjectPattern::parse(">").unwrap()],
             forbidden_prefixes: Vec::new(),

@@ -19,8 +19,9 @@ use crate::adapters::postgres::transaction::{Limits, Transaction};
 use crate::domain::actor::Actor;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
-use crate::service::definitions::{AuditEntry, AuditQuery};
-use crate::service::definitions::{Definitions, Switch, Switched, Write, WriteError, Written};
+use crate::service::definitions::{
+    AuditEntry, AuditQuery, Definitions, Pending, Switch, Switched, Write, WriteError, Written,
+};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Attempts while other transactions get in the way.
@@ -97,16 +98,16 @@ pub(super) trait Work: Sync {
 }
 
 impl Definitions for PostgresDefinitions {
-    async fn write(&self, write: &Write, policy: &Policy) -> Result<Written, WriteError> {
-        self.work(write, policy).await
+    fn write<'a>(&'a self, write: &'a Write, policy: &'a Policy) -> Pending<'a, Written> {
+        Box::pin(self.work(write, policy))
     }
 
-    async fn switch(&self, switch: &Switch, policy: &Policy) -> Result<Switched, WriteError> {
-        self.work(switch, policy).await
+    fn switch<'a>(&'a self, switch: &'a Switch, policy: &'a Policy) -> Pending<'a, Switched> {
+        Box::pin(self.work(switch, policy))
     }
 
-    async fn audit(&self, query: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
-        self.read_audit(query).await
+    fn audit<'a>(&'a self, query: &'a AuditQuery) -> Pending<'a, (Vec<AuditEntry>, bool)> {
+        Box::pin(self.read_audit(query))
     }
 }
 
