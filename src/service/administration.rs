@@ -1,9 +1,11 @@
 //! Changes by operators: written to the database, then served before they are answered.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::boundary::answered;
@@ -17,7 +19,6 @@ use super::invoke::Tools;
 use super::observe::Observation;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
-use crate::domain::actor::Actor;
 use crate::domain::edit::{Command, EditError};
 use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
@@ -28,31 +29,8 @@ use crate::domain::record::FieldFault;
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A requested change.
-#[derive(Debug)]
-pub struct ChangeRequest {
-    /// The extension.
-    pub id: ExtensionId,
-    /// What is to be done.
-    pub command: Command,
-    /// The revision that its record must have.
-    pub if_revision: Option<u64>,
-    /// Whether everything is done but the commit.
-    pub dry_run: bool,
-    /// Values as they were given, for errors that name them.
-    pub values: Values,
-}
-
-/// The values of a request by field, each as the JSON text it came in.
-#[derive(Debug, Default)]
-pub struct Values(pub Vec<(Box<str>, Box<str>)>);
-
-impl Values {
-    fn of(&self, field: &str) -> Option<Box<str>> {
-        let mut fields = self.0.iter();
-        fields.find_map(|(name, value)| (**name == *field).then(|| value.clone()))
-    }
-}
+/// The values of a request by field, as they were given: for errors that name them.
+pub type Values = BTreeMap<String, Box<RawValue>>;
 
 /// The result of a change.
 #[derive(Debug)]
@@ -91,11 +69,11 @@ impl Administration {
     /// Nothing was changed, unless the error says that the outcome is unknown.
     pub async fn change(
         self: Arc<Self>,
-        request: ChangeRequest,
-        actor: Actor,
+        write: Write,
+        values: Values,
     ) -> Result<Changed, RegistryError> {
         let work = async move {
-            let carrying_out = self.carry_out(request, actor);
+            let carrying_out = self.carry_out(&write, &values);
             answered(&self.tools.observers, carrying_out).await
         };
         to_the_end(Box::pin(work)).await
@@ -128,27 +106,14 @@ impl Administration {
         })
     }
 
-    async fn carry_out(
-        &self,
-        request: ChangeRequest,
-        actor: Actor,
-    ) -> Result<Changed, RegistryError> {
-        let (enables, values) = (request.command == Command::Enable, request.values);
-        let deletes = request.command == Command::Delete;
+    async fn carry_out(&self, write: &Write, values: &Values) -> Result<Changed, RegistryError> {
         let served = self.progress.current();
-        let entry = self.tools.selector.catalog().get(request.id.as_str());
+        let entry = self.tools.selector.catalog().get(write.id.as_str());
         let held = entry.map_or(0, |entry| entry.extension().revision);
-        let write = Write {
-            id: request.id,
-            command: request.command,
-            if_revision: request.if_revision,
-            actor,
-            dry_run: request.dry_run,
-        };
-        let written = self.definitions()?.write(&write, &self.policy).await;
+        let written = self.definitions()?.write(write, &self.policy).await;
         let written = written.map_err(|error| {
             self.tell("cannot write", &error);
-            explain(error, write.id.as_str(), &values)
+            explain(error, write.id.as_str(), values)
         })?;
         let (revision, follows) = match written {
             Written::At(revision) => (revision, revision > served),
@@ -156,11 +121,11 @@ impl Administration {
             Written::Rehearsed(rehearsal) => return Ok(Changed::Rehearsed(rehearsal)),
         };
         let known = self.served(revision, follows).await;
-        if enables {
+        if write.command == Command::Enable {
             self.reset_circuits(std::slice::from_ref(&write.id)).await;
         }
         // A record that is there by now is another extension's.
-        Ok(match known && !deletes {
+        Ok(match known && write.command != Command::Delete {
             true => self.changed(&write.id, revision),
             false => Changed::Committed(revision),
         })
@@ -326,7 +291,7 @@ fn failed(error: WriteError) -> RegistryError {
 /// Every fault with the value at fault; rules that quote what they refuse are cut.
 fn bad_fields(faults: Vec<FieldFault>, values: &Values) -> RegistryError {
     let faults = faults.into_iter().take(MAX_FAULTS).map(|fault| BadField {
-        value: values.of(fault.field),
+        value: values.get(fault.field).map(|raw| raw.get().into()),
         field: fault.field.into(),
         rule: quoted(&fault.rule).into(),
     });

@@ -4,6 +4,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::domain::actor::Actor;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::extension::Extension;
 use crate::domain::reconcile::Everything;
@@ -69,20 +70,20 @@ fn with(
     })
 }
 
-fn disable() -> ChangeRequest {
-    ChangeRequest {
+fn disable() -> Write {
+    Write {
         id: ExtensionId::parse("x").unwrap(),
         command: Command::Disable,
         if_revision: None,
+        actor: Actor::anonymous(),
         dry_run: false,
-        values: Values::default(),
     }
 }
 
 #[tokio::test]
 async fn a_change_goes_on_when_its_caller_is_gone() {
     let slow = Arc::<Slow>::default();
-    let change = administration(&slow).change(disable(), Actor::anonymous());
+    let change = administration(&slow).change(disable(), Values::default());
     tokio::select! {
         biased;
         _ = change => panic!("nobody has let it go on"),
@@ -96,7 +97,7 @@ async fn a_change_goes_on_when_its_caller_is_gone() {
 async fn what_is_committed_is_never_denied() {
     let slow = Arc::<Slow>::default();
     let administration = administration(&slow);
-    let change = || Arc::clone(&administration).change(disable(), Actor::anonymous());
+    let change = || Arc::clone(&administration).change(disable(), Values::default());
     slow.go_on.notify_one();
     let changed = change().await;
     assert!(
@@ -129,11 +130,11 @@ async fn a_deletion_is_not_answered_with_what_was_made_since_by_its_id() {
     let (slow, progress) = (Arc::<Slow>::default(), Progress::default());
     let reload = reload::nobodys_handle();
     let administration = with(&slow, catalog, reload, progress.clone());
-    let delete = ChangeRequest {
+    let delete = Write {
         command: Command::Delete,
         ..disable()
     };
-    let deleting = administration.change(delete, Actor::anonymous());
+    let deleting = administration.change(delete, Values::default());
     let (deleted, ()) = tokio::join!(deleting, async {
         slow.begun.notified().await;
         progress.announce(2);
@@ -205,7 +206,7 @@ async fn after_a_failover_that_lost_commits_a_change_is_not_answered_with_what_w
         });
         let slow = Arc::<Slow>::default();
         let administration = with(&slow, catalog, handle, progress);
-        let changing = administration.change(disable(), Actor::anonymous());
+        let changing = administration.change(disable(), Values::default());
         let loading = async {
             slow.begun.notified().await;
             slow.go_on.notify_one();

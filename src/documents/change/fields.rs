@@ -159,9 +159,7 @@ impl Given {
         if !self.faults.is_empty() {
             return Err(RegistryError::BadFields(self.faults));
         }
-        let values = self.body.fields.into_iter();
-        let values = values.map(|(field, value)| (field.into(), value.get().into()));
-        Ok(Values(values.collect()))
+        Ok(self.body.fields)
     }
 
     pub(super) fn is_there(&self, field: &str) -> bool {
