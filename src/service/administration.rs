@@ -24,7 +24,7 @@ use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted;
-use crate::domain::record::FieldFault;
+use crate::domain::record::{FieldFault, describe};
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
@@ -102,7 +102,7 @@ impl Administration {
         let entries = self.definitions()?.audit(query).await;
         entries.map_err(|error| {
             self.tell("cannot read the audit", &error);
-            failed(error)
+            explain(error, "", &Values::default())
         })
     }
 
@@ -217,74 +217,59 @@ async fn to_the_end<T: Send + 'static>(
 
 /// The error of a write of many, for its caller.
 fn explain_of_many(error: WriteError, which: &Which) -> RegistryError {
-    let (id, error) = match error {
-        WriteError::RefusedFor(id, EditError::Invalid(faults)) => {
-            let faults = crate::domain::record::describe(&faults);
-            let rule = format!("has {id}: {faults}");
-            return RegistryError::field(which.field(), rule);
-        }
-        WriteError::RefusedFor(id, refused) => (id, WriteError::Refused(refused)),
-        error => (String::new(), error),
-    };
-    explain(error, &id, &Values::default())
+    if let WriteError::Refused(Some(id), EditError::Invalid(faults)) = &error {
+        let rule = format!("has {id}: {}", describe(faults));
+        return RegistryError::field(which.field(), rule);
+    }
+    explain(error, "", &Values::default())
 }
 
-/// The error of a write, for its caller.
+/// The error of a write of `id`, for its caller.
 fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
-    let id = id.to_owned();
-    match error {
-        WriteError::Refused(refused) => match refused {
-            EditError::NotFound => RegistryError::ExtensionNotFound {
-                id,
-                reason: NotFoundReason::Unknown,
-            },
-            EditError::VersionNotFound(version) => RegistryError::VersionNotFound {
-                id,
-                version: version.to_string(),
-                serving: false,
-            },
-            EditError::InstanceNotFound(instance) => RegistryError::InstanceNotFound {
-                id,
-                instance_id: instance.to_string(),
-            },
-            EditError::AlreadyExists => RegistryError::AlreadyExists { id, field: "id" },
-            EditError::Conflict(revision) => RegistryError::Conflict {
-                id,
-                why: format!("its record is at revision {revision}"),
-                revision: Some(revision),
-            },
-            EditError::CurrentVersion => RegistryError::Conflict {
-                id,
-                why: "the current version cannot be deleted; promote another one first".into(),
-                revision: None,
-            },
-            EditError::NoRow => RegistryError::Conflict {
-                id,
-                why: "the current version has the extension's fields; `update` changes them".into(),
-                revision: None,
-            },
-            EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
-                what: "the record",
-                limit_bytes,
-            },
-            EditError::Invalid(faults) => bad_fields(faults, values),
+    let (id, refused) = match error {
+        WriteError::Failed(error) => return error.into(),
+        WriteError::Unknown(what) => return RegistryError::OutcomeUnknown(what),
+        WriteError::Refused(of, refused) => (of.unwrap_or_else(|| id.to_owned()), refused),
+    };
+    match refused {
+        EditError::NotFound => RegistryError::ExtensionNotFound {
+            id,
+            reason: NotFoundReason::Unknown,
         },
-        WriteError::SubjectTaken => RegistryError::AlreadyExists {
+        EditError::VersionNotFound(version) => RegistryError::VersionNotFound {
+            id,
+            version: version.to_string(),
+            serving: false,
+        },
+        EditError::InstanceNotFound(instance) => RegistryError::InstanceNotFound {
+            id,
+            instance_id: instance.to_string(),
+        },
+        EditError::AlreadyExists => RegistryError::AlreadyExists { id, field: "id" },
+        EditError::SubjectTaken => RegistryError::AlreadyExists {
             id,
             field: "subject",
         },
-        other => failed(other),
-    }
-}
-
-/// The error of a database that did nothing, or whose outcome is unknown.
-fn failed(error: WriteError) -> RegistryError {
-    match error {
-        WriteError::Failed(error) => error.into(),
-        WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
-        WriteError::Refused(_) | WriteError::RefusedFor(..) | WriteError::SubjectTaken => {
-            RegistryError::Internal
-        }
+        EditError::Conflict(revision) => RegistryError::Conflict {
+            id,
+            why: format!("its record is at revision {revision}"),
+            revision: Some(revision),
+        },
+        EditError::CurrentVersion => RegistryError::Conflict {
+            id,
+            why: "the current version cannot be deleted; promote another one first".into(),
+            revision: None,
+        },
+        EditError::NoRow => RegistryError::Conflict {
+            id,
+            why: "the current version has the extension's fields; `update` changes them".into(),
+            revision: None,
+        },
+        EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
+            what: "the record",
+            limit_bytes,
+        },
+        EditError::Invalid(faults) => bad_fields(faults, values),
     }
 }
 

@@ -95,12 +95,8 @@ pub enum Written {
 /// Why a write was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteError {
-    /// The command breaks a rule.
-    Refused(EditError),
-    /// What is to be done to this one of many extensions breaks a rule.
-    RefusedFor(String, EditError),
-    /// Another extension has the subject.
-    SubjectTaken,
+    /// A rule is broken, by this one of many extensions perhaps.
+    Refused(Option<String>, EditError),
     /// Nothing was written: the database did not do it.
     Failed(DatabaseError),
     /// COMMIT got no answer, and its outcome could not be found out.

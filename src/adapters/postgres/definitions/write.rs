@@ -51,7 +51,7 @@ const NAME_ACTION: &str = "SELECT set_config('beamline.action', $1, true)";
 
 /// Why a transaction did not commit, as far as is known.
 pub(super) enum Ended {
-    /// A rule was broken, by this one of many extensions perhaps: rolled back.
+    /// A rule was broken, as in [`WriteError::Refused`]: rolled back.
     Refused(Option<String>, EditError),
     /// It failed before COMMIT was sent, or is not known to be committed.
     Failed(Uncommitted),
@@ -137,8 +137,7 @@ impl PostgresDefinitions {
         loop {
             let error = match self.transact(work, policy, begun).await {
                 Ok(done) => return Ok(done),
-                Err(Ended::Refused(None, refused)) => WriteError::Refused(refused),
-                Err(Ended::Refused(Some(id), refused)) => WriteError::RefusedFor(id, refused),
+                Err(Ended::Refused(of, refused)) => WriteError::Refused(of, refused),
                 Err(Ended::Failed(Uncommitted::Failed(error))) => self.failure(&error).await,
                 Err(Ended::Failed(Uncommitted::Unknown)) => {
                     WriteError::Unknown("COMMIT got no answer".to_owned())
@@ -183,12 +182,13 @@ impl PostgresDefinitions {
     /// Why nothing was written.
     async fn failure(&self, error: &PostgresError) -> WriteError {
         let refusal = error.driver().and_then(tokio_postgres::Error::as_db_error);
-        match refusal.and_then(taken) {
+        let refused = match refusal.and_then(taken) {
             // Made meanwhile by a transaction that bypassed the lock; the lock makes it rare.
-            Some(("extensions", "id")) => WriteError::Refused(EditError::AlreadyExists),
-            Some((_, "subject")) => WriteError::SubjectTaken,
-            _ => WriteError::Failed(self.explained(error).await),
-        }
+            Some(("extensions", "id")) => EditError::AlreadyExists,
+            Some((_, "subject")) => EditError::SubjectTaken,
+            _ => return WriteError::Failed(self.explained(error).await),
+        };
+        WriteError::Refused(None, refused)
     }
 
     /// A statement that was cancelled for its length may have waited for one lock after another.
