@@ -9,31 +9,24 @@ use crate::domain::ids::ExtensionId;
 use crate::domain::quarantine::Fault;
 use crate::domain::record::{Difference, differences, record};
 
-/// An extension that is there in another shape.
-#[derive(Debug)]
-pub struct Changed<'a> {
-    /// As files want it.
-    pub wanted: &'a Wanted<'a>,
-    /// Where it differs: the database first.
-    pub differences: Vec<Difference>,
-}
-
 /// What is wanted, sorted by what is there.
 #[derive(Debug, Default)]
-pub struct Comparison<'a> {
+pub(super) struct Comparison<'a> {
     /// Not there.
-    pub absent: Vec<&'a Wanted<'a>>,
+    pub(super) absent: Vec<&'a Wanted<'a>>,
     /// There, and the same.
-    pub identical: Vec<&'a Wanted<'a>>,
+    pub(super) identical: Vec<&'a Wanted<'a>>,
     /// There, and different.
-    pub different: Vec<Changed<'a>>,
+    pub(super) different: Vec<&'a Wanted<'a>>,
+    /// Where those differ, by id: the database first.
+    pub(super) differences: Vec<(ExtensionId, Vec<Difference>)>,
     /// How many there are beyond the ones asked about.
-    pub others: usize,
+    pub(super) others: usize,
 }
 
 impl<'a> Comparison<'a> {
     /// Compares `wanted` with what is `stored`.
-    pub fn new(wanted: &'a [Wanted<'a>], stored: &Stored) -> Self {
+    pub(super) fn new(wanted: &'a [Wanted<'a>], stored: &Stored) -> Self {
         let valid: HashMap<&ExtensionId, &Extension> =
             stored.extensions.iter().map(|it| (&it.id, it)).collect();
         let faulty = by_extension(&stored.faults);
@@ -52,10 +45,8 @@ impl<'a> Comparison<'a> {
                     let mut found: Vec<_> = faults.iter().map(|it| in_quarantine(it)).collect();
                     let stored = stored.iter();
                     found.extend(stored.flat_map(|it| differences(it, &wanted.record)));
-                    comparison.different.push(Changed {
-                        wanted,
-                        differences: found,
-                    });
+                    comparison.different.push(wanted);
+                    comparison.differences.push((id.clone(), found));
                 }
             }
         }

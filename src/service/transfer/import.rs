@@ -11,7 +11,7 @@ use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quote::quoted;
 use crate::domain::reconcile::Everything;
-use crate::domain::record::{Difference, beyond_limits, refusals, unstorable};
+use crate::domain::record::{Difference, beyond_limits, refusals, size, unstorable};
 
 /// How to import.
 pub struct Import {
@@ -33,7 +33,7 @@ pub struct Tally {
 }
 
 impl Tally {
-    fn of<'a>(wanted: impl IntoIterator<Item = &'a Wanted<'a>>) -> Self {
+    fn of(wanted: &[&Wanted<'_>]) -> Self {
         let mut tally = Self::default();
         for Wanted { extension, .. } in wanted {
             tally.extensions += 1;
@@ -106,7 +106,6 @@ pub async fn import<T: Transaction>(
     let transaction = transaction.lock().await?;
     let before = transaction.stored().await?;
     let comparison = Comparison::new(&wanted, &before);
-    let report = report(&comparison);
     let refusal = match refusal(&transaction, &comparison, how).await? {
         Some(refusal) => Some(refusal),
         None => {
@@ -125,7 +124,7 @@ pub async fn import<T: Transaction>(
         }
         None => Outcome::Imported(transaction.commit().await?),
     };
-    Ok((report, outcome))
+    Ok((report(comparison), outcome))
 }
 
 /// Everything that is wrong with the files themselves. Values beyond a limit alone are not: the
@@ -157,16 +156,12 @@ fn faults(files: &Everything) -> Vec<String> {
     faults
 }
 
-fn report(comparison: &Comparison<'_>) -> Report {
-    let different = &comparison.different;
+fn report(comparison: Comparison<'_>) -> Report {
     Report {
-        absent: Tally::of(comparison.absent.iter().copied()),
-        identical: Tally::of(comparison.identical.iter().copied()),
-        different: Tally::of(different.iter().map(|it| it.wanted)),
-        differences: different
-            .iter()
-            .map(|it| (it.wanted.extension.id.clone(), it.differences.clone()))
-            .collect(),
+        absent: Tally::of(&comparison.absent),
+        identical: Tally::of(&comparison.identical),
+        different: Tally::of(&comparison.different),
+        differences: comparison.differences,
         others: comparison.others,
     }
 }
@@ -174,9 +169,8 @@ fn report(comparison: &Comparison<'_>) -> Report {
 /// What no other write would take. What is in the database already stays as it is, so that an export
 /// of it can be imported.
 fn unwritable(comparison: &Comparison<'_>) -> Vec<String> {
-    let replaced = comparison.different.iter().map(|it| it.wanted);
     let mut faults = Vec::new();
-    for wanted in comparison.absent.iter().copied().chain(replaced) {
+    for wanted in comparison.absent.iter().chain(&comparison.different) {
         let beyond = beyond_limits(wanted.extension).into_iter();
         let refused = beyond.chain(refusals(wanted.extension));
         faults.extend(refused.map(|it| format!("{}: {it}", wanted.extension.id)));
@@ -197,19 +191,19 @@ async fn refusal(
     if !comparison.different.is_empty() && !how.overwrite {
         return Ok(Some(Refusal::Different));
     }
-    let replaced: Vec<_> = comparison.different.iter().map(|it| it.wanted).collect();
-    let moving = match moving(transaction, &comparison.absent, &replaced).await? {
+    let (absent, replaced) = (&comparison.absent, &comparison.different);
+    let moving = match moving(transaction, absent, replaced).await? {
         Ok(moving) => moving,
         Err(taken) => return Ok(Some(Refusal::SubjectsTaken(taken))),
     };
     if !moving.is_empty() {
         transaction.vacate(&moving).await?;
     }
-    let bytes_of = |it: &&Wanted<'_>| it.bytes();
-    for some in portions(&replaced, MAX_ITEMS, bytes_of) {
+    let bytes_of = |it: &&Wanted<'_>| size(&it.record);
+    for some in portions(replaced, MAX_ITEMS, bytes_of) {
         transaction.replace(some).await?;
     }
-    for some in portions(&comparison.absent, MAX_ITEMS, bytes_of) {
+    for some in portions(absent, MAX_ITEMS, bytes_of) {
         transaction.create(some).await?;
     }
     Ok(None)

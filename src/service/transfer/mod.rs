@@ -10,7 +10,6 @@ mod ports;
 mod verify;
 mod wanted;
 
-pub use compare::{Changed, Comparison};
 pub use import::{Import, Outcome, Refusal, Report, Tally, import};
 pub use ports::{StoreError, Stored, Transaction};
 pub use wanted::Wanted;

@@ -1,5 +1,6 @@
 //! What is wanted beside what is there.
 
+use super::compare::Comparison;
 use super::*;
 use crate::domain::quarantine::{Fault, FaultyExtension};
 use crate::domain::testing::{extension, fault};
@@ -33,10 +34,12 @@ fn each_extension_is_absent_identical_or_different() {
     };
     assert_eq!(ids(&comparison.absent), ["absent"]);
     assert_eq!(ids(&comparison.identical), ["identical"]);
+    let all_different = ["broken", "different", "partly"];
+    assert_eq!(ids(&comparison.different), all_different);
     let different: Vec<_> = comparison
-        .different
+        .differences
         .iter()
-        .map(|it| format!("{} {}", it.wanted.extension.id, it.differences[0].field))
+        .map(|(id, found)| format!("{id} {}", found[0].field))
         .collect();
     assert_eq!(
         different,
