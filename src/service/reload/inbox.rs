@@ -56,25 +56,19 @@ pub struct ReloadReport {
     pub source: ActiveSource,
 }
 
-/// What has to be read, whatever the revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
-    Everything,
-    One(ExtensionId),
-}
-
 type Answer = oneshot::Sender<Result<ReloadReport, SourceError>>;
 
 #[derive(Debug)]
 pub(super) struct Request {
-    scope: Scope,
+    /// What has to be read whatever the revision: everything without one.
+    id: Option<ExtensionId>,
     answer: Answer,
 }
 
 /// Requests that one load answers.
 #[derive(Debug)]
 pub(super) struct Batch {
-    pub(super) scope: Scope,
+    pub(super) id: Option<ExtensionId>,
     answers: Vec<Answer>,
 }
 
@@ -91,13 +85,10 @@ impl Batch {
 pub(super) fn batches(requests: Vec<Request>) -> Vec<Batch> {
     let mut batches: Vec<Batch> = Vec::new();
     for request in requests {
-        match batches
-            .iter_mut()
-            .find(|batch| batch.scope == request.scope)
-        {
+        match batches.iter_mut().find(|batch| batch.id == request.id) {
             Some(batch) => batch.answers.push(request.answer),
             None => batches.push(Batch {
-                scope: request.scope,
+                id: request.id,
                 answers: vec![request.answer],
             }),
         }
@@ -237,10 +228,9 @@ impl ReloadHandle {
 
     /// Reads and compares everything, or one id, and waits for the outcome.
     pub async fn reload(&self, id: Option<ExtensionId>) -> Result<ReloadReport, RegistryError> {
-        let scope = id.map_or(Scope::Everything, Scope::One);
         let (answer, outcome) = oneshot::channel();
         self.requests
-            .try_send(Request { scope, answer })
+            .try_send(Request { id, answer })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded(Overload::Requests),
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
@@ -309,9 +299,9 @@ mod tests {
         assert_eq!(
             batches
                 .iter()
-                .map(|s| (s.scope.clone(), s.answers.len()))
+                .map(|batch| (batch.id.clone(), batch.answers.len()))
                 .collect::<Vec<_>>(),
-            [(Scope::Everything, 2), (Scope::One(one), 1)]
+            [(None, 2), (Some(one), 1)]
         );
         for batch in batches {
             batch.reply(&Err(DatabaseError::unreachable("gone").into()));

@@ -10,9 +10,10 @@ use tokio::time::Instant;
 
 use self::applied::Applied;
 use super::Parts;
-use super::inbox::{Edits, ReloadReport, Scope};
+use super::inbox::{Edits, ReloadReport};
 use crate::domain::catalog::{ActiveSource, CatalogWriter};
 use crate::domain::entry::PrepareReply;
+use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile;
 use crate::service::observe::{Observation, Observers, Trigger};
 use crate::service::progress::Progress;
@@ -80,17 +81,18 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         }
     }
 
-    /// Reads the source in force and applies it. A failure changes nothing.
+    /// Reads the source in force and applies it. A failure changes nothing. A request has everything
+    /// read, or the extension `also` whether or not it has changed.
     pub(super) async fn load(
         &mut self,
         trigger: Trigger,
-        scope: Option<&Scope>,
+        also: Option<&ExtensionId>,
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
         let result = match self.status.mode() {
             SourceMode::Fixtures => self.load_fixtures().await,
-            SourceMode::Database => self.load_database(trigger, scope).await,
-            SourceMode::Auto => self.load_auto(trigger, scope).await,
+            SourceMode::Database => self.load_database(trigger, also).await,
+            SourceMode::Auto => self.load_auto(trigger, also).await,
         };
         self.tell(trigger, &result, started.elapsed());
         result.map(|applied| {
@@ -116,12 +118,12 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 
     /// The database first, files while none has answered since the start.
-    async fn load_auto(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {
+    async fn load_auto(&mut self, trigger: Trigger, also: Option<&ExtensionId>) -> Loaded {
         if trigger == Trigger::Files && self.serves() != ActiveSource::Database {
             // An edit is served at once; a database that comes back is found by the retries.
             return self.load_fixtures().await;
         }
-        let error = match self.load_database(trigger, scope).await {
+        let error = match self.load_database(trigger, also).await {
             // Files serve only while no database has answered since the start.
             Err(error) if self.serves() != ActiveSource::Database => error,
             other => return other,
@@ -155,9 +157,9 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         Ok(self.apply_read(Read::Everything(read?), started))
     }
 
-    async fn load_database(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {
+    async fn load_database(&mut self, trigger: Trigger, also: Option<&ExtensionId>) -> Loaded {
         let started = Instant::now();
-        let result = self.read_and_apply(trigger, scope, started).await;
+        let result = self.read_and_apply(trigger, also, started).await;
         match &result {
             // Not before all of it succeeded: what one query may read, the next may not.
             Ok(_) => {
@@ -177,15 +179,15 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         result
     }
 
-    /// Reads what `scope` asks for, applies it, and compares digests where that is due: also after
+    /// Reads what is asked for, applies it, and compares digests where that is due: also after
     /// a change, for rows that did not change may differ.
     async fn read_and_apply(
         &mut self,
         trigger: Trigger,
-        scope: Option<&Scope>,
+        also: Option<&ExtensionId>,
         started: Instant,
     ) -> Loaded {
-        let want = self.want(scope, trigger);
+        let want = self.want(trigger, also);
         let read = self.read(&want).await?;
         if trigger == Trigger::Timer {
             self.digests.syncs += 1;
@@ -258,15 +260,13 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         Ok(self.database.as_ref().ok_or_else(none)?)
     }
 
-    fn want(&self, scope: Option<&Scope>, trigger: Trigger) -> Want {
-        let also = match scope {
-            Some(Scope::Everything) => return Want::default(),
-            Some(Scope::One(id)) => Some(id.clone()),
-            None => None,
-        };
+    fn want(&self, trigger: Trigger, also: Option<&ExtensionId>) -> Want {
+        if trigger == Trigger::Request && also.is_none() {
+            return Want::default();
+        }
         Want {
             known: self.known(),
-            also,
+            also: also.cloned(),
             told: trigger == Trigger::Notification,
         }
     }

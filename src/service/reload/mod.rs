@@ -145,7 +145,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             Wake::Requests(requests) => {
                 let mut outcome = Ok(());
                 for batch in inbox::batches(requests) {
-                    let load = self.loader.load(Trigger::Request, Some(&batch.scope));
+                    let load = self.loader.load(Trigger::Request, batch.id.as_ref());
                     let result = load.await;
                     outcome = outcome.and(result.as_ref().map(drop).map_err(Clone::clone));
                     batch.reply(&result);
