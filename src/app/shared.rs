@@ -215,13 +215,13 @@ impl Shared {
         let settings = &self.settings;
         let policy = policy(settings);
         let pool = self.pool.clone();
-        let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
+        let database = |pool| Arc::new(PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
         let (follower, changed) = (Follower::new(self.tools.clone()), self.changed.clone());
         Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
-            database,
+            database: pool.map(database),
             fixtures: uses_fixtures(settings).then(|| FixturesSource::new(folder, policy)),
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),

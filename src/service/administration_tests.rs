@@ -196,7 +196,7 @@ async fn after_a_failover_that_lost_commits_a_change_is_not_answered_with_what_w
         let (reloader, handle) = Reloader::new(Parts {
             writer,
             prepare: Arc::new(prepare),
-            database: Some(Successor),
+            database: Some(Arc::new(Successor)),
             fixtures: None::<Successor>,
             status: Arc::new(Status::new(SourceMode::Database, SERVED_WITHIN)),
             progress: progress.clone(),

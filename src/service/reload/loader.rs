@@ -11,14 +11,12 @@ use tokio::time::Instant;
 use self::applied::Applied;
 use super::Parts;
 use super::inbox::{Edits, ReloadReport};
-use crate::domain::catalog::{ActiveSource, CatalogWriter};
-use crate::domain::entry::PrepareReply;
+use crate::domain::catalog::ActiveSource;
 use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile;
-use crate::service::observe::{Observation, Observers, Trigger};
-use crate::service::progress::Progress;
+use crate::service::observe::{Observation, Trigger};
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
-use crate::service::status::{SourceMode, Status};
+use crate::service::status::SourceMode;
 use crate::service::trouble::DatabaseError;
 
 /// Every this many syncs the digests are compared too: rows can change without a revision,
@@ -50,33 +48,19 @@ type Loaded = Result<Applied, SourceError>;
 
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
-    writer: CatalogWriter,
-    prepare: Arc<PrepareReply>,
-    database: Option<Arc<D>>,
-    fixtures: Option<F>,
+    pub(super) parts: Parts<D, F>,
     edits: Edits,
     /// Whether the last read of the files succeeded.
     files_are_read: bool,
-    pub(super) status: Arc<Status>,
-    progress: Progress,
-    pub(super) observers: Observers,
-    applied: Box<dyn Fn() + Send + Sync>,
     digests: Digests,
 }
 
 impl<D: Database, F: Fixtures> Loader<D, F> {
     pub(super) fn new(parts: Parts<D, F>, edits: Edits) -> Self {
         Self {
-            writer: parts.writer,
-            prepare: parts.prepare,
-            database: parts.database.map(Arc::new),
-            fixtures: parts.fixtures,
+            parts,
             edits,
             files_are_read: false,
-            status: parts.status,
-            progress: parts.progress,
-            observers: parts.observers,
-            applied: parts.applied,
             digests: Digests::default(),
         }
     }
@@ -89,17 +73,17 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         also: Option<&ExtensionId>,
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
-        let result = match self.status.mode() {
+        let result = match self.parts.status.mode() {
             SourceMode::Fixtures => self.load_fixtures().await,
             SourceMode::Database => self.load_database(trigger, also).await,
             SourceMode::Auto => self.load_auto(trigger, also).await,
         };
         self.tell(trigger, &result, started.elapsed());
         result.map(|applied| {
-            let head = self.writer.catalog().head();
+            let head = self.parts.writer.catalog().head();
             ReloadReport {
                 counts: applied.counts,
-                total: self.writer.catalog().sizes().0,
+                total: self.parts.writer.catalog().sizes().0,
                 duration: started.elapsed(),
                 revision: head.revision,
                 source: head.source,
@@ -135,7 +119,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             _ if !self.files_are_read => {
                 let applied = self.load_fixtures().await?;
                 self.tell_success(trigger, &applied, applied.duration);
-                self.progress.loaded();
+                self.parts.progress.loaded();
                 Err(error)
             }
             _ => Err(error),
@@ -144,12 +128,12 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
 
     /// Where the data comes from that is served.
     fn serves(&self) -> ActiveSource {
-        self.writer.catalog().head().source
+        self.parts.writer.catalog().head().source
     }
 
     async fn load_fixtures(&mut self) -> Loaded {
         let started = Instant::now();
-        let Some(fixtures) = &self.fixtures else {
+        let Some(fixtures) = &self.parts.fixtures else {
             return Err(SourceError::Unreadable("no folder is configured".into()));
         };
         let read = fixtures.read().await;
@@ -163,15 +147,15 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         match &result {
             // Not before all of it succeeded: what one query may read, the next may not.
             Ok(_) => {
-                if self.status.database_answered() {
-                    self.observers.observe(&Observation::DatabaseUp);
+                if self.parts.status.database_answered() {
+                    self.observe(&Observation::DatabaseUp);
                 }
             }
             Err(SourceError::Database(error)) => {
                 self.digests.reconnected = true;
-                if self.status.database_failed(error) {
+                if self.parts.status.database_failed(error) {
                     let down = Observation::DatabaseDown(error.clone());
-                    self.observers.observe(&down);
+                    self.observe(&down);
                 }
             }
             Err(_) => {}
@@ -223,12 +207,11 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             return Ok(None);
         }
         let (revision, digest) = self.database()?.digest().await?;
-        let head = self.writer.catalog().head();
+        let head = self.parts.writer.catalog().head();
         if (revision, digest) == (head.revision, head.digest) {
             self.digests.done();
         } else if revision == head.revision {
-            self.observers
-                .observe(&Observation::DigestDiffers(revision));
+            self.observe(&Observation::DigestDiffers(revision));
             let everything = self.database()?.read(&Want::default()).await?;
             self.digests.done();
             return Ok(Some(self.apply_read(everything, started)));
@@ -257,7 +240,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
 
     fn database(&self) -> Result<&Arc<D>, SourceError> {
         let none = || DatabaseError::unreachable("no database is configured");
-        Ok(self.database.as_ref().ok_or_else(none)?)
+        Ok(self.parts.database.as_ref().ok_or_else(none)?)
     }
 
     fn want(&self, trigger: Trigger, also: Option<&ExtensionId>) -> Want {
@@ -272,18 +255,18 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 
     fn apply_read(&mut self, read: Read, started: Instant) -> Applied {
-        let catalog = self.writer.catalog();
+        let catalog = self.parts.writer.catalog();
         let change = match read {
             Read::Unchanged => return self.nothing_new(started),
-            Read::Delta(delta) => reconcile::with_delta(catalog, delta, &*self.prepare),
-            Read::Everything(all) => reconcile::with_everything(catalog, all, &*self.prepare),
+            Read::Delta(delta) => reconcile::with_delta(catalog, delta, &*self.parts.prepare),
+            Read::Everything(all) => reconcile::with_everything(catalog, all, &*self.parts.prepare),
         };
         self.apply(change, started)
     }
 
     /// What the catalog holds of the database, if its data is the database's.
     fn known(&self) -> Option<Known> {
-        let head = self.writer.catalog().head();
+        let head = self.parts.writer.catalog().head();
         let epoch = head.epoch.clone()?;
         (head.source == ActiveSource::Database).then(|| Known {
             epoch,
