@@ -115,8 +115,9 @@ impl Wake {
     }
 }
 
+/// Hints that nobody has followed yet.
 #[derive(Debug, Default)]
-struct Dirty {
+pub(super) struct Dirty {
     bits: AtomicU8,
     notify: Notify,
     /// Is notified of files as well: a load that waits for a database listens for them.
@@ -128,26 +129,20 @@ impl Dirty {
     fn take(&self, hint: Hint) -> bool {
         self.bits.fetch_and(!hint.bit(), Ordering::AcqRel) & hint.bit() != 0
     }
+
+    /// Waits until a file has changed, and takes the hint.
+    pub(super) async fn edit(&self) {
+        while !self.take(Hint::Files) {
+            self.edited.notified().await;
+        }
+    }
 }
 
 /// The reloader's end.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    dirty: Arc<Dirty>,
+    pub(super) dirty: Arc<Dirty>,
     requests: mpsc::Receiver<Request>,
-}
-
-/// The loader's end: edits of files during a load.
-#[derive(Debug)]
-pub(super) struct Edits(Arc<Dirty>);
-
-impl Edits {
-    /// Waits until a file has changed, and takes the hint.
-    pub(super) async fn next(&self) {
-        while !self.0.take(Hint::Files) {
-            self.0.edited.notified().await;
-        }
-    }
 }
 
 /// Everyone else's end.
@@ -201,10 +196,6 @@ impl Inbox {
         [Hint::Reconnected, Hint::Database, Hint::Files]
             .into_iter()
             .find(|hint| self.dirty.take(*hint))
-    }
-
-    pub(super) fn edits(&self) -> Edits {
-        Edits(Arc::clone(&self.dirty))
     }
 
     fn with_waiting(&mut self, first: Request) -> Wake {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use self::applied::Applied;
 use super::Parts;
-use super::inbox::{Edits, ReloadReport};
+use super::inbox::{Dirty, ReloadReport};
 use crate::domain::catalog::ActiveSource;
 use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile;
@@ -49,17 +49,18 @@ type Loaded = Result<Applied, SourceError>;
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
     pub(super) parts: Parts<D, F>,
-    edits: Edits,
+    /// Edits of files during a load.
+    dirty: Arc<Dirty>,
     /// Whether the last read of the files succeeded.
     files_are_read: bool,
     digests: Digests,
 }
 
 impl<D: Database, F: Fixtures> Loader<D, F> {
-    pub(super) fn new(parts: Parts<D, F>, edits: Edits) -> Self {
+    pub(super) fn new(parts: Parts<D, F>, dirty: Arc<Dirty>) -> Self {
         Self {
             parts,
-            edits,
+            dirty,
             files_are_read: false,
             digests: Digests::default(),
         }
@@ -230,7 +231,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             tokio::select! {
                 biased;
                 read = &mut reading => return read,
-                () = self.edits.next(), if files_serve => {}
+                () = self.dirty.edit(), if files_serve => {}
             }
             let started = Instant::now();
             let result = self.load_fixtures().await;

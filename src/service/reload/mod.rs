@@ -67,7 +67,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
     /// A reloader and the handle by which others reach it.
     pub fn new(parts: Parts<D, F>) -> (Self, ReloadHandle) {
         let (inbox, handle) = inbox::pair();
-        let loader = Loader::new(parts, inbox.edits());
+        let loader = Loader::new(parts, Arc::clone(&inbox.dirty));
         (Self { loader, inbox }, handle)
     }
 
