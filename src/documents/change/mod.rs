@@ -21,6 +21,7 @@ use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::policy::Policy;
 use crate::domain::record::{EXTENSION, INSTANCE, VERSION};
 use crate::domain::rollout::Member;
+use crate::domain::whole::whole;
 use crate::service::administration::Values;
 use crate::service::definitions::Write;
 use crate::service::error::RegistryError;
@@ -50,7 +51,7 @@ pub fn read(
     }
     let id = given.name("id", ExtensionId::parse_new);
     let named = given.text("actor");
-    let if_revision = given.whole("if_revision", &ANY);
+    let if_revision = given.read("if_revision", |json| whole(json, &ANY));
     let dry_run = given.switch("dry_run");
     let command = command(verb, &mut given);
     for fault in command.iter().flat_map(|command| command.faults(policy)) {
