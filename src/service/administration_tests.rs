@@ -27,7 +27,7 @@ struct Slow {
 
 impl Definitions for Slow {
     fn write<'a>(&'a self, _: &'a Write, _: &'a Policy) -> Pending<'a, Written> {
-        Box::pin(async {
+        Box::pin(async move {
             self.begun.notify_one();
             self.go_on.notified().await;
             self.committed.notify_one();
