@@ -1,5 +1,6 @@
 //! The inbox of the reloader: hints that collapse, and requests that want an answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -59,49 +60,21 @@ pub struct ReloadReport {
 type Answer = oneshot::Sender<Result<ReloadReport, SourceError>>;
 
 #[derive(Debug)]
-pub(super) struct Request {
+struct Request {
     /// What has to be read whatever the revision: everything without one.
     id: Option<ExtensionId>,
     answer: Answer,
 }
 
-/// Requests that one load answers.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) id: Option<ExtensionId>,
-    answers: Vec<Answer>,
-}
-
-impl Batch {
-    pub(super) fn reply(self, result: &Result<ReloadReport, SourceError>) {
-        for answer in self.answers {
-            // The caller may have gone; the load served the others.
-            let _ = answer.send(result.clone());
-        }
-    }
-}
-
-/// Groups requests: those that want the same share a load.
-pub(super) fn batches(requests: Vec<Request>) -> Vec<Batch> {
-    let mut batches: Vec<Batch> = Vec::new();
-    for request in requests {
-        match batches.iter_mut().find(|batch| batch.id == request.id) {
-            Some(batch) => batch.answers.push(request.answer),
-            None => batches.push(Batch {
-                id: request.id,
-                answers: vec![request.answer],
-            }),
-        }
-    }
-    batches
-}
+/// Requests by that id: those that want the same share a load.
+type Requests = BTreeMap<Option<ExtensionId>, Vec<Answer>>;
 
 /// Why the reloader wakes up.
 #[derive(Debug)]
 pub(super) enum Wake {
     Timer(Trigger),
     Hint(Hint),
-    Requests(Vec<Request>),
+    Requests(Requests),
 }
 
 impl Wake {
@@ -199,9 +172,10 @@ impl Inbox {
     }
 
     fn with_waiting(&mut self, first: Request) -> Wake {
-        let mut requests = vec![first];
-        while let Ok(request) = self.requests.try_recv() {
-            requests.push(request);
+        let (mut requests, mut next) = (Requests::new(), Some(first));
+        while let Some(Request { id, answer }) = next {
+            requests.entry(id).or_default().push(answer);
+            next = self.requests.try_recv().ok();
         }
         Wake::Requests(requests)
     }
@@ -286,16 +260,13 @@ mod tests {
         let Wake::Requests(requests) = inbox.next().await else {
             unreachable!()
         };
-        let batches = batches(requests);
-        assert_eq!(
-            batches
-                .iter()
-                .map(|batch| (batch.id.clone(), batch.answers.len()))
-                .collect::<Vec<_>>(),
-            [(None, 2), (Some(one), 1)]
-        );
-        for batch in batches {
-            batch.reply(&Err(DatabaseError::unreachable("gone").into()));
+        let counts = requests.iter();
+        let counts = counts.map(|(id, answers)| (id.clone(), answers.len()));
+        let expected = [(None, 2), (Some(one), 1)];
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
+        for answer in requests.into_values().flatten() {
+            let gone = DatabaseError::unreachable("gone");
+            answer.send(Err(gone.into())).unwrap();
         }
         for answer in asked {
             let error = answer.await.unwrap().unwrap_err();

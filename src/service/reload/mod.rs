@@ -136,11 +136,13 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             }
             Wake::Requests(requests) => {
                 let mut outcome = Ok(());
-                for batch in inbox::batches(requests) {
-                    let load = self.loader.load(Trigger::Request, batch.id.as_ref());
-                    let result = load.await;
+                for (id, answers) in requests {
+                    let result = self.loader.load(Trigger::Request, id.as_ref()).await;
                     outcome = outcome.and(result.as_ref().map(drop).map_err(Clone::clone));
-                    batch.reply(&result);
+                    for answer in answers {
+                        // The caller may have gone; the load served the others.
+                        let _ = answer.send(result.clone());
+                    }
                 }
                 outcome
             }
