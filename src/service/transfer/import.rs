@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::alike::write_alike;
-use super::compare::Comparison;
+use super::compare::{Comparison, Report};
 use super::portions::{MAX_ITEMS, portions};
 use super::ports::{StoreError, Transaction};
 use super::verify::verify;
@@ -11,7 +11,7 @@ use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quote::quoted;
 use crate::domain::reconcile::Everything;
-use crate::domain::record::{Difference, beyond_limits, refusals, size, unstorable};
+use crate::domain::record::{beyond_limits, refusals, size, unstorable};
 
 /// How to import.
 pub struct Import {
@@ -19,44 +19,6 @@ pub struct Import {
     pub overwrite: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-}
-
-/// How many of what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Extensions.
-    pub extensions: usize,
-    /// Their versions besides the current ones.
-    pub versions: usize,
-    /// Their instances.
-    pub instances: usize,
-}
-
-impl Tally {
-    fn of(wanted: &[&Wanted<'_>]) -> Self {
-        let mut tally = Self::default();
-        for Wanted { extension, .. } in wanted {
-            tally.extensions += 1;
-            tally.versions += extension.versions.len();
-            tally.instances += extension.instances.len();
-        }
-        tally
-    }
-}
-
-/// What an import found and did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Were not there.
-    pub absent: Tally,
-    /// Were there, the same.
-    pub identical: Tally,
-    /// Were there, different.
-    pub different: Tally,
-    /// The differences by id: the database first, then the files.
-    pub differences: Vec<(ExtensionId, Vec<Difference>)>,
-    /// Extensions of the database that the files do not name.
-    pub others: usize,
 }
 
 /// The result of an import.
@@ -124,7 +86,7 @@ pub async fn import<T: Transaction>(
         }
         None => Outcome::Imported(transaction.commit().await?),
     };
-    Ok((report(comparison), outcome))
+    Ok((comparison.report, outcome))
 }
 
 /// Everything that is wrong with the files themselves. Values beyond a limit alone are not: the
@@ -154,16 +116,6 @@ fn faults(files: &Everything) -> Vec<String> {
         faults.clear();
     }
     faults
-}
-
-fn report(comparison: Comparison<'_>) -> Report {
-    Report {
-        absent: Tally::of(&comparison.absent),
-        identical: Tally::of(&comparison.identical),
-        different: Tally::of(&comparison.different),
-        differences: comparison.differences,
-        others: comparison.others,
-    }
 }
 
 /// What no other write would take. What is in the database already stays as it is, so that an export
