@@ -76,16 +76,14 @@ pub async fn import<T: Transaction>(
         }
     };
     let outcome = match refusal {
-        Some(refusal) => {
-            transaction.roll_back().await;
-            Outcome::Refused(refusal)
+        Some(refusal) => Outcome::Refused(refusal),
+        None if how.dry_run => Outcome::Tried,
+        None => {
+            let revision = transaction.commit().await?;
+            return Ok((comparison.report, Outcome::Imported(revision)));
         }
-        None if how.dry_run => {
-            transaction.roll_back().await;
-            Outcome::Tried
-        }
-        None => Outcome::Imported(transaction.commit().await?),
     };
+    transaction.roll_back().await;
     Ok((comparison.report, outcome))
 }
 
