@@ -25,10 +25,11 @@ use crate::documents;
 use crate::documents::desk::Desk;
 use crate::documents::event::Envelopes;
 use crate::domain::catalog::{Catalog, CatalogWriter};
-use crate::service::administration;
+use crate::service::administration::Administration;
 use crate::service::circuit_control::CircuitControl;
 use crate::service::circuits::Circuits;
 use crate::service::clock::Clock;
+use crate::service::definitions::Definitions;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
@@ -212,13 +213,13 @@ impl Shared {
         let settings = &self.settings;
         let policy = policy(settings);
         let pool = self.pool.clone();
-        let database = pool.map(|pool| PostgresSource::new(pool, Arc::new(policy.clone())));
+        let database = |pool| Arc::new(PostgresSource::new(pool, Arc::new(policy.clone())));
         let folder = settings.source.fixtures_dir.clone();
         let follower = Follower::new(self.tools.clone());
         Reloader::new(Parts {
             writer,
             prepare: Arc::new(documents::lookup::prepare),
-            database,
+            database: pool.map(database),
             fixtures: uses_fixtures(settings).then(|| FixturesSource::new(folder, policy)),
             status: Arc::clone(&self.status),
             progress: self.progress.clone(),
@@ -249,8 +250,9 @@ impl Shared {
     /// What answers requests of operators, whichever way they come.
     pub(super) fn desk(&self, reload: ReloadHandle) -> Arc<Desk> {
         let pool = self.pool.clone();
-        let changes = administration::Administration {
-            definitions: pool.map(|pool| Arc::new(PostgresDefinitions::new(pool))),
+        let definitions = |pool| Arc::new(PostgresDefinitions::new(pool)) as Arc<dyn Definitions>;
+        let changes = Administration {
+            definitions: pool.map(definitions),
             policy: policy(&self.settings),
             tools: self.tools.clone(),
             reload: reload.clone(),

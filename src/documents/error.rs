@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::to_bytes;
-use crate::domain::quote::{MAX_QUOTED_BYTES, quoted};
-use crate::service::error::{BadField, Detail, RegistryError};
+use crate::domain::quote::quoted;
+use crate::service::error::RegistryError;
 
 /// `{"code", "message", "details"}`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,15 +27,8 @@ pub(super) struct Envelope {
 impl ErrorDetails {
     /// The body for `error`.
     pub fn of(error: &RegistryError) -> Self {
-        let details = error.details().into_iter().map(|(name, detail)| {
-            let value = match detail {
-                Detail::Text(text) => Value::String(text),
-                Detail::Number(number) => Value::from(number),
-                Detail::Nothing => Value::Null,
-                Detail::Fields(faults) => faults.iter().map(fault).collect(),
-            };
-            (name.to_owned(), value)
-        });
+        let details = error.details().into_iter();
+        let details = details.map(|(name, value)| (name.to_owned(), value));
         Self {
             code: error.code(),
             message: error.to_string(),
@@ -71,13 +64,4 @@ pub fn plain(code: &'static str, message: &str) -> Bytes {
             details: Map::new(),
         },
     })
-}
-
-fn fault(fault: &BadField) -> Value {
-    let value = fault.value.as_ref().map(|text| {
-        let whole = serde_json::from_str(text).ok();
-        let whole = whole.filter(|_| text.len() <= MAX_QUOTED_BYTES);
-        whole.unwrap_or_else(|| Value::String(quoted(text)))
-    });
-    json!({ "field": quoted(&fault.field), "value": value, "rule": quoted(&fault.rule) })
 }

@@ -1,8 +1,7 @@
 //! The verb `get`: an id, and the stored record of its extension.
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa::openapi::schema::{
     Array, KnownFormat, Object, ObjectBuilder, Schema, SchemaFormat, SchemaType, Type,
@@ -12,8 +11,10 @@ use utoipa::openapi::{ArrayBuilder, Ref, RefOr};
 use super::change::of_field;
 use super::request::OfOne;
 use super::{time, to_bytes};
-use crate::domain::extension::{Extension, Provenance};
-use crate::domain::record::{self, EXTENSION, Field, Fields, INSTANCE, Kind, VERSION, Value};
+use crate::domain::extension::Extension;
+use crate::domain::record::{
+    self, EXTENSION, Field, Fields, INSTANCE, Kind, VERSION, Value, field,
+};
 
 /// The arguments of `get`.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -31,78 +32,61 @@ impl OfOne for GetArguments {
 
 /// The record with its versions and instances, as stored.
 pub fn stored(extension: &Extension) -> Bytes {
-    to_bytes(&Stored(extension))
+    let versions = extension.versions.iter().map(|version| StoredVersion {
+        fields: said(VERSION, &record::version(version)),
+        created_at: version.provenance.created_at.and_then(time),
+        created_by: version.provenance.created_by.as_deref(),
+    });
+    let instances = extension.instances.iter();
+    let instances = instances.map(|instance| said(INSTANCE, &record::instance(instance)));
+    let provenance = &extension.provenance;
+    to_bytes(&Stored {
+        own: said(EXTENSION, &record::extension(extension)),
+        versions: versions.collect(),
+        instances: instances.collect(),
+        revision: extension.revision,
+        created_at: provenance.created_at.and_then(time),
+        updated_at: provenance.updated_at.and_then(time),
+        created_by: provenance.created_by.as_deref(),
+        updated_by: provenance.updated_by.as_deref(),
+        warnings: record::warnings(extension),
+    })
 }
 
-struct Stored<'a>(&'a Extension);
-
-impl Serialize for Stored<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self(extension) = self;
-        let mut map = serializer.serialize_map(None)?;
-        said(&mut map, EXTENSION, &record::extension(extension))?;
-        let versions = extension.versions.iter().map(|version| Part {
-            table: VERSION,
-            fields: record::version(version),
-            created: Some(&version.provenance),
-        });
-        map.serialize_entry("versions", &versions.collect::<Vec<_>>())?;
-        let instances = extension.instances.iter().map(|instance| Part {
-            table: INSTANCE,
-            fields: record::instance(instance),
-            created: None,
-        });
-        map.serialize_entry("instances", &instances.collect::<Vec<_>>())?;
-        map.serialize_entry("revision", &extension.revision)?;
-        let provenance = &extension.provenance;
-        map.serialize_entry("created_at", &provenance.created_at.and_then(time))?;
-        map.serialize_entry("updated_at", &provenance.updated_at.and_then(time))?;
-        map.serialize_entry("created_by", &provenance.created_by.as_deref())?;
-        map.serialize_entry("updated_by", &provenance.updated_by.as_deref())?;
-        let warnings = record::warnings(extension);
-        if !warnings.is_empty() {
-            map.serialize_entry("warnings", &warnings)?;
-        }
-        map.end()
-    }
+#[derive(Serialize)]
+struct Stored<'a> {
+    #[serde(flatten)]
+    own: Fields<'a>,
+    versions: Vec<StoredVersion<'a>>,
+    instances: Vec<Fields<'a>>,
+    revision: u64,
+    created_at: Option<String>,
+    updated_at: Option<String>,
+    created_by: Option<&'a str>,
+    updated_by: Option<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
-/// A version or an instance.
-struct Part<'a> {
-    table: &'static [Field],
+#[derive(Serialize)]
+struct StoredVersion<'a> {
+    #[serde(flatten)]
     fields: Fields<'a>,
-    /// When, and by which actor, where it is known.
-    created: Option<&'a Provenance>,
-}
-
-impl Serialize for Part<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        said(&mut map, self.table, &self.fields)?;
-        if let Some(provenance) = self.created {
-            map.serialize_entry("created_at", &provenance.created_at.and_then(time))?;
-            map.serialize_entry("created_by", &provenance.created_by.as_deref())?;
-        }
-        map.end()
-    }
+    created_at: Option<String>,
+    created_by: Option<&'a str>,
 }
 
 /// Every field, null or absent where it is not set; a list is never null.
-fn said<M: SerializeMap>(
-    map: &mut M,
-    table: &'static [Field],
-    fields: &Fields<'_>,
-) -> Result<(), M::Error> {
-    for field in table {
-        match fields.get(field.name) {
-            Value::Unset if field.absent_when_unset => {}
-            Value::Unset if field.kind == Kind::Ids => {
-                map.serialize_entry(field.name, &[""; 0])?;
-            }
-            value => map.serialize_entry(field.name, value)?,
+fn said<'a>(table: &'static [Field], fields: &Fields<'a>) -> Fields<'a> {
+    let said = fields.iter().filter_map(|(name, value)| {
+        let field = field(table, name)?;
+        match value {
+            Value::Unset if field.absent_when_unset => None,
+            Value::Unset if field.kind == Kind::Ids => Some((*name, Value::Json("[]".into()))),
+            value => Some((*name, value.clone())),
         }
-    }
-    Ok(())
+    });
+    said.collect()
 }
 
 /// Its schemas by name.

@@ -1,10 +1,11 @@
 //! Changes by operators: written to the database, then served before they are answered.
 
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde_json::value::RawValue;
 use tokio::time::timeout;
 
 use super::boundary::answered;
@@ -18,42 +19,18 @@ use super::invoke::Tools;
 use super::observe::Observation;
 use super::progress::Progress;
 use super::reload::{Hint, ReloadHandle};
-use crate::domain::actor::Actor;
 use crate::domain::edit::{Command, EditError};
 use crate::domain::entry::Entry;
 use crate::domain::ids::ExtensionId;
 use crate::domain::policy::Policy;
 use crate::domain::quote::quoted;
-use crate::domain::record::FieldFault;
+use crate::domain::record::{FieldFault, describe};
 
 /// How long a committed change may take to be served here before the answer is given regardless.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A requested change.
-#[derive(Debug)]
-pub struct ChangeRequest {
-    /// The extension.
-    pub id: ExtensionId,
-    /// What is to be done.
-    pub command: Command,
-    /// The revision that its record must have.
-    pub if_revision: Option<u64>,
-    /// Whether everything is done but the commit.
-    pub dry_run: bool,
-    /// Values as they were given, for errors that name them.
-    pub values: Values,
-}
-
-/// The values of a request by field, each as the JSON text it came in.
-#[derive(Debug, Default)]
-pub struct Values(pub Vec<(Box<str>, Box<str>)>);
-
-impl Values {
-    fn of(&self, field: &str) -> Option<Box<str>> {
-        let mut fields = self.0.iter();
-        fields.find_map(|(name, value)| (**name == *field).then(|| value.clone()))
-    }
-}
+/// The values of a request by field, as they were given: for errors that name them.
+pub type Values = BTreeMap<String, Box<RawValue>>;
 
 /// The result of a change.
 #[derive(Debug)]
@@ -67,77 +44,11 @@ pub enum Changed {
     Rehearsed(Box<Rehearsal>),
 }
 
-/// A change or a page under way; boxed, as administration is not in a hurry.
-pub type Pending<T> = Pin<Box<dyn Future<Output = Result<T, RegistryError>> + Send>>;
-
-/// Administration, whatever stores the definitions.
-pub trait Changes: Send + Sync + std::fmt::Debug {
-    /// What may be written, for faults that name the bounds.
-    fn policy(&self) -> &Policy;
-
-    /// Commits a change, and answers when this sidecar serves it. A caller that stops waiting does
-    /// not stop the change: half of one must not be left on a connection.
-    ///
-    /// # Errors
-    /// Nothing was changed, unless the error says that the outcome is unknown.
-    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed>;
-
-    /// Switches many extensions, likewise.
-    ///
-    /// # Errors
-    /// Nothing was changed, unless the error says that the outcome is unknown.
-    fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched>;
-
-    /// A page of the audit, newest first, and whether there is more.
-    ///
-    /// # Errors
-    /// No database, or one that is unreachable.
-    fn audit(self: Arc<Self>, query: AuditQuery) -> Pending<(Vec<AuditEntry>, bool)>;
-}
-
-impl<D: Definitions + std::fmt::Debug> Changes for Administration<D> {
-    fn policy(&self) -> &Policy {
-        &self.policy
-    }
-
-    fn change(self: Arc<Self>, request: ChangeRequest, actor: Actor) -> Pending<Changed> {
-        Box::pin(to_the_end(async move {
-            let carrying_out = self.carry_out(request, actor);
-            answered(&self.tools.observers, carrying_out).await
-        }))
-    }
-
-    fn switch(self: Arc<Self>, switch: Switch) -> Pending<Switched> {
-        Box::pin(to_the_end(async move {
-            let switching = self.switch_all(switch);
-            answered(&self.tools.observers, switching).await
-        }))
-    }
-
-    fn audit(self: Arc<Self>, query: AuditQuery) -> Pending<(Vec<AuditEntry>, bool)> {
-        Box::pin(async move {
-            let entries = self.definitions()?.audit(&query).await;
-            entries.map_err(|error| {
-                self.tell("cannot read the audit", &error);
-                failed(error)
-            })
-        })
-    }
-}
-
-/// Carries out `work`, also when nobody waits for it any more.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
-) -> Result<T, RegistryError> {
-    let done = tokio::spawn(work).await;
-    done.unwrap_or(Err(RegistryError::Internal))
-}
-
 /// Carries out changes.
 #[derive(Debug)]
-pub struct Administration<D> {
+pub struct Administration {
     /// Where definitions are stored; without one there is nothing to change.
-    pub definitions: Option<Arc<D>>,
+    pub definitions: Option<Arc<dyn Definitions>>,
     /// What an extension may be.
     pub policy: Policy,
     /// The circuits that follow a change, and the catalog that has it.
@@ -150,28 +61,59 @@ pub struct Administration<D> {
     pub overrides: Option<OverrideHandle>,
 }
 
-impl<D: Definitions> Administration<D> {
-    async fn carry_out(
-        &self,
-        request: ChangeRequest,
-        actor: Actor,
+impl Administration {
+    /// Commits a change, and answers when this sidecar serves it. A caller that stops waiting does
+    /// not stop the change: half of one must not be left on a connection.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says that the outcome is unknown.
+    pub async fn change(
+        self: Arc<Self>,
+        write: Write,
+        values: Values,
     ) -> Result<Changed, RegistryError> {
-        let (enables, values) = (request.command == Command::Enable, request.values);
-        let deletes = request.command == Command::Delete;
-        let served = self.progress.current();
-        let entry = self.tools.selector.catalog().get(request.id.as_str());
-        let held = entry.map_or(0, |entry| entry.extension().revision);
-        let write = Write {
-            id: request.id,
-            command: request.command,
-            if_revision: request.if_revision,
-            actor,
-            dry_run: request.dry_run,
+        let work = async move {
+            let carrying_out = self.carry_out(&write, &values);
+            answered(&self.tools.observers, carrying_out).await
         };
-        let written = self.definitions()?.write(&write, &self.policy).await;
+        to_the_end(Box::pin(work)).await
+    }
+
+    /// Switches many extensions, likewise.
+    ///
+    /// # Errors
+    /// Nothing was changed, unless the error says that the outcome is unknown.
+    pub async fn switch(self: Arc<Self>, switch: Switch) -> Result<Switched, RegistryError> {
+        let work = async move {
+            let switching = self.switch_all(switch);
+            answered(&self.tools.observers, switching).await
+        };
+        to_the_end(Box::pin(work)).await
+    }
+
+    /// A page of the audit, newest first, and whether there is more.
+    ///
+    /// # Errors
+    /// No database, or one that is unreachable.
+    pub async fn audit(
+        &self,
+        query: &AuditQuery,
+    ) -> Result<(Vec<AuditEntry>, bool), RegistryError> {
+        let entries = self.definitions()?.audit(query).await;
+        entries.map_err(|error| {
+            self.tell("cannot read the audit", &error);
+            explain(error, "", &Values::default())
+        })
+    }
+
+    async fn carry_out(&self, write: &Write, values: &Values) -> Result<Changed, RegistryError> {
+        let served = self.progress.current();
+        let entry = self.tools.selector.catalog().get(write.id.as_str());
+        let held = entry.map_or(0, |entry| entry.extension().revision);
+        let written = self.definitions()?.write(write, &self.policy).await;
         let written = written.map_err(|error| {
             self.tell("cannot write", &error);
-            explain(error, write.id.as_str(), &values)
+            explain(error, write.id.as_str(), values)
         })?;
         let (revision, follows) = match written {
             Written::At(revision) => (revision, revision > served),
@@ -179,11 +121,11 @@ impl<D: Definitions> Administration<D> {
             Written::Rehearsed(rehearsal) => return Ok(Changed::Rehearsed(rehearsal)),
         };
         let known = self.served(revision, follows).await;
-        if enables {
+        if write.command == Command::Enable {
             self.reset_circuits(std::slice::from_ref(&write.id)).await;
         }
         // A record that is there by now is another extension's.
-        Ok(match known && !deletes {
+        Ok(match known && write.command != Command::Delete {
             true => self.changed(&write.id, revision),
             false => Changed::Committed(revision),
         })
@@ -245,7 +187,7 @@ impl<D: Definitions> Administration<D> {
         }
     }
 
-    fn definitions(&self) -> Result<&Arc<D>, RegistryError> {
+    fn definitions(&self) -> Result<&Arc<dyn Definitions>, RegistryError> {
         self.definitions.as_ref().ok_or(RegistryError::ReadOnly)
     }
 
@@ -265,83 +207,76 @@ impl<D: Definitions> Administration<D> {
     }
 }
 
-/// The error of a write of many, for its caller.
-fn explain_of_many(error: WriteError, which: &Which) -> RegistryError {
-    let (id, error) = match error {
-        WriteError::RefusedFor(id, EditError::Invalid(faults)) => {
-            let faults = crate::domain::record::describe(&faults);
-            let rule = format!("has {id}: {faults}");
-            return RegistryError::field(which.field(), rule);
-        }
-        WriteError::RefusedFor(id, refused) => (id, WriteError::Refused(refused)),
-        error => (String::new(), error),
-    };
-    explain(error, &id, &Values::default())
+/// Carries out `work`, also when nobody waits for it any more.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, RegistryError>> + Send + 'static,
+) -> Result<T, RegistryError> {
+    let done = tokio::spawn(work).await;
+    done.unwrap_or(Err(RegistryError::Internal))
 }
 
-/// The error of a write, for its caller.
+/// The error of a write of many, for its caller.
+fn explain_of_many(error: WriteError, which: &Which) -> RegistryError {
+    if let WriteError::Refused(Some(id), EditError::Invalid(faults)) = &error {
+        let rule = format!("has {id}: {}", describe(faults));
+        return RegistryError::field(which.field(), rule);
+    }
+    explain(error, "", &Values::default())
+}
+
+/// The error of a write of `id`, for its caller.
 fn explain(error: WriteError, id: &str, values: &Values) -> RegistryError {
-    let id = id.to_owned();
-    match error {
-        WriteError::Refused(refused) => match refused {
-            EditError::NotFound => RegistryError::ExtensionNotFound {
-                id,
-                reason: NotFoundReason::Unknown,
-            },
-            EditError::VersionNotFound(version) => RegistryError::VersionNotFound {
-                id,
-                version: version.to_string(),
-                serving: false,
-            },
-            EditError::InstanceNotFound(instance) => RegistryError::InstanceNotFound {
-                id,
-                instance_id: instance.to_string(),
-            },
-            EditError::AlreadyExists => RegistryError::AlreadyExists { id, field: "id" },
-            EditError::Conflict(revision) => RegistryError::Conflict {
-                id,
-                why: format!("its record is at revision {revision}"),
-                revision: Some(revision),
-            },
-            EditError::CurrentVersion => RegistryError::Conflict {
-                id,
-                why: "the current version cannot be deleted; promote another one first".into(),
-                revision: None,
-            },
-            EditError::NoRow => RegistryError::Conflict {
-                id,
-                why: "the current version has the extension's fields; `update` changes them".into(),
-                revision: None,
-            },
-            EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
-                what: "the record",
-                limit_bytes,
-            },
-            EditError::Invalid(faults) => bad_fields(faults, values),
+    let (id, refused) = match error {
+        WriteError::Failed(error) => return error.into(),
+        WriteError::Unknown(what) => return RegistryError::OutcomeUnknown(what),
+        WriteError::Refused(of, refused) => (of.unwrap_or_else(|| id.to_owned()), refused),
+    };
+    match refused {
+        EditError::NotFound => RegistryError::ExtensionNotFound {
+            id,
+            reason: NotFoundReason::Unknown,
         },
-        WriteError::SubjectTaken => RegistryError::AlreadyExists {
+        EditError::VersionNotFound(version) => RegistryError::VersionNotFound {
+            id,
+            version: version.to_string(),
+            serving: false,
+        },
+        EditError::InstanceNotFound(instance) => RegistryError::InstanceNotFound {
+            id,
+            instance_id: instance.to_string(),
+        },
+        EditError::AlreadyExists => RegistryError::AlreadyExists { id, field: "id" },
+        EditError::SubjectTaken => RegistryError::AlreadyExists {
             id,
             field: "subject",
         },
-        other => failed(other),
-    }
-}
-
-/// The error of a database that did nothing, or whose outcome is unknown.
-fn failed(error: WriteError) -> RegistryError {
-    match error {
-        WriteError::Failed(error) => error.into(),
-        WriteError::Unknown(what) => RegistryError::OutcomeUnknown(what),
-        WriteError::Refused(_) | WriteError::RefusedFor(..) | WriteError::SubjectTaken => {
-            RegistryError::Internal
-        }
+        EditError::Conflict(revision) => RegistryError::Conflict {
+            id,
+            why: format!("its record is at revision {revision}"),
+            revision: Some(revision),
+        },
+        EditError::CurrentVersion => RegistryError::Conflict {
+            id,
+            why: "the current version cannot be deleted; promote another one first".into(),
+            revision: None,
+        },
+        EditError::NoRow => RegistryError::Conflict {
+            id,
+            why: "the current version has the extension's fields; `update` changes them".into(),
+            revision: None,
+        },
+        EditError::TooLarge(limit_bytes) => RegistryError::PayloadTooLarge {
+            what: "the record",
+            limit_bytes,
+        },
+        EditError::Invalid(faults) => bad_fields(faults, values),
     }
 }
 
 /// Every fault with the value at fault; rules that quote what they refuse are cut.
 fn bad_fields(faults: Vec<FieldFault>, values: &Values) -> RegistryError {
     let faults = faults.into_iter().take(MAX_FAULTS).map(|fault| BadField {
-        value: values.of(fault.field),
+        value: values.get(fault.field).map(|raw| raw.get().into()),
         field: fault.field.into(),
         rule: quoted(&fault.rule).into(),
     });

@@ -4,11 +4,13 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
+use crate::domain::actor::Actor;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::extension::Extension;
 use crate::domain::reconcile::Everything;
 use crate::domain::subject::SubjectPattern;
 use crate::domain::testing::{change, entry, extension, prepare};
+use crate::service::definitions::Pending;
 use crate::service::observe::Observers;
 use crate::service::reload::{self, Parts, Reloader};
 use crate::service::source::{Database, Fixtures, Read, SourceError, Want};
@@ -24,23 +26,25 @@ struct Slow {
 }
 
 impl Definitions for Slow {
-    async fn write(&self, _: &Write, _: &Policy) -> Result<Written, WriteError> {
-        self.begun.notify_one();
-        self.go_on.notified().await;
-        self.committed.notify_one();
-        Ok(Written::At(1))
+    fn write<'a>(&'a self, _: &'a Write, _: &'a Policy) -> Pending<'a, Written> {
+        Box::pin(async move {
+            self.begun.notify_one();
+            self.go_on.notified().await;
+            self.committed.notify_one();
+            Ok(Written::At(1))
+        })
     }
 
-    async fn switch(&self, _: &Switch, _: &Policy) -> Result<Switched, WriteError> {
-        Ok(Switched::default())
+    fn switch<'a>(&'a self, _: &'a Switch, _: &'a Policy) -> Pending<'a, Switched> {
+        Box::pin(async { Ok(Switched::default()) })
     }
 
-    async fn audit(&self, _: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
-        Ok((Vec::new(), false))
+    fn audit<'a>(&'a self, _: &'a AuditQuery) -> Pending<'a, (Vec<AuditEntry>, bool)> {
+        Box::pin(async { Ok((Vec::new(), false)) })
     }
 }
 
-fn administration(slow: &Arc<Slow>) -> Arc<Administration<Slow>> {
+fn administration(slow: &Arc<Slow>) -> Arc<Administration> {
     let (catalog, _) = Catalog::new();
     with(slow, catalog, reload::nobodys_handle(), Progress::default())
 }
@@ -50,9 +54,9 @@ fn with(
     catalog: Arc<Catalog>,
     reload: ReloadHandle,
     progress: Progress,
-) -> Arc<Administration<Slow>> {
+) -> Arc<Administration> {
     Arc::new(Administration {
-        definitions: Some(Arc::clone(slow)),
+        definitions: Some(Arc::clone(slow) as Arc<dyn Definitions>),
         policy: Policy {
             allowed_subjects: vec![SubjectPattern::parse(">").unwrap()],
             forbidden_prefixes: Vec::new(),
@@ -66,20 +70,20 @@ fn with(
     })
 }
 
-fn disable() -> ChangeRequest {
-    ChangeRequest {
+fn disable() -> Write {
+    Write {
         id: ExtensionId::parse("x").unwrap(),
         command: Command::Disable,
         if_revision: None,
+        actor: Actor::anonymous(),
         dry_run: false,
-        values: Values::default(),
     }
 }
 
 #[tokio::test]
 async fn a_change_goes_on_when_its_caller_is_gone() {
     let slow = Arc::<Slow>::default();
-    let change = administration(&slow).change(disable(), Actor::anonymous());
+    let change = administration(&slow).change(disable(), Values::default());
     tokio::select! {
         biased;
         _ = change => panic!("nobody has let it go on"),
@@ -93,7 +97,7 @@ async fn a_change_goes_on_when_its_caller_is_gone() {
 async fn what_is_committed_is_never_denied() {
     let slow = Arc::<Slow>::default();
     let administration = administration(&slow);
-    let change = || Arc::clone(&administration).change(disable(), Actor::anonymous());
+    let change = || Arc::clone(&administration).change(disable(), Values::default());
     slow.go_on.notify_one();
     let changed = change().await;
     assert!(
@@ -126,11 +130,11 @@ async fn a_deletion_is_not_answered_with_what_was_made_since_by_its_id() {
     let (slow, progress) = (Arc::<Slow>::default(), Progress::default());
     let reload = reload::nobodys_handle();
     let administration = with(&slow, catalog, reload, progress.clone());
-    let delete = ChangeRequest {
+    let delete = Write {
         command: Command::Delete,
         ..disable()
     };
-    let deleting = administration.change(delete, Actor::anonymous());
+    let deleting = administration.change(delete, Values::default());
     let (deleted, ()) = tokio::join!(deleting, async {
         slow.begun.notified().await;
         progress.announce(2);
@@ -192,7 +196,7 @@ async fn after_a_failover_that_lost_commits_a_change_is_not_answered_with_what_w
         let (reloader, handle) = Reloader::new(Parts {
             writer,
             prepare: Arc::new(prepare),
-            database: Some(Successor),
+            database: Some(Arc::new(Successor)),
             fixtures: None::<Successor>,
             status: Arc::new(Status::new(SourceMode::Database, SERVED_WITHIN)),
             progress: progress.clone(),
@@ -202,7 +206,7 @@ async fn after_a_failover_that_lost_commits_a_change_is_not_answered_with_what_w
         });
         let slow = Arc::<Slow>::default();
         let administration = with(&slow, catalog, handle, progress);
-        let changing = administration.change(disable(), Actor::anonymous());
+        let changing = administration.change(disable(), Values::default());
         let loading = async {
             slow.begun.notified().await;
             slow.go_on.notify_one();

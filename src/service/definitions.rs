@@ -1,8 +1,9 @@
 //! Port: writing definitions, and reading the audit.
 
-use std::future::Future;
+use std::fmt::Debug;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::BoxFuture;
 use serde_json::value::RawValue;
 
 use crate::domain::actor::Actor;
@@ -94,12 +95,8 @@ pub enum Written {
 /// Why a write was not made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum WriteError {
-    /// The command breaks a rule.
-    Refused(EditError),
-    /// What is to be done to this one of many extensions breaks a rule.
-    RefusedFor(String, EditError),
-    /// Another extension has the subject.
-    SubjectTaken,
+    /// A rule is broken, by this one of many extensions perhaps.
+    Refused(Option<String>, EditError),
     /// Nothing was written: the database did not do it.
     Failed(DatabaseError),
     /// COMMIT got no answer, and its outcome could not be found out.
@@ -173,34 +170,26 @@ pub struct AuditQuery {
     pub limit: usize,
 }
 
+/// A write or a page under way; boxed, as administration is not in a hurry.
+pub type Pending<'a, T> = BoxFuture<'a, Result<T, WriteError>>;
+
 /// Stores definitions.
-pub trait Definitions: Send + Sync + 'static {
+pub trait Definitions: Debug + Send + Sync {
     /// Carries a write out, with its audit entry and its revision, in one transaction.
     ///
     /// # Errors
     /// Nothing was written, unless the error says that the outcome is unknown.
-    fn write(
-        &self,
-        write: &Write,
-        policy: &Policy,
-    ) -> impl Future<Output = Result<Written, WriteError>> + Send;
+    fn write<'a>(&'a self, write: &'a Write, policy: &'a Policy) -> Pending<'a, Written>;
 
     /// Carries a switch out likewise.
     ///
     /// # Errors
     /// Nothing was written, unless the error says that the outcome is unknown.
-    fn switch(
-        &self,
-        switch: &Switch,
-        policy: &Policy,
-    ) -> impl Future<Output = Result<Switched, WriteError>> + Send;
+    fn switch<'a>(&'a self, switch: &'a Switch, policy: &'a Policy) -> Pending<'a, Switched>;
 
-    /// Reads entries, and whether there are more.
+    /// Reads entries, newest first, and whether there are more.
     ///
     /// # Errors
     /// Why the database gave none.
-    fn audit(
-        &self,
-        query: &AuditQuery,
-    ) -> impl Future<Output = Result<(Vec<AuditEntry>, bool), WriteError>> + Send;
+    fn audit<'a>(&'a self, query: &'a AuditQuery) -> Pending<'a, (Vec<AuditEntry>, bool)>;
 }

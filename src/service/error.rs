@@ -1,10 +1,11 @@
 //! What a request can be answered with instead of success: one variant per stable code.
 
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::trouble::{DatabaseError, Trouble};
 use crate::domain::overload::Overload;
-use crate::domain::quote::{quoted, quoted_within};
+use crate::domain::quote::{MAX_QUOTED_BYTES, quoted, quoted_within};
 use crate::domain::words::words;
 
 words! {
@@ -247,17 +248,14 @@ fn describe(faults: &[BadField]) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-/// One value of an error's `details`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Detail {
-    /// A text.
-    Text(String),
-    /// A number.
-    Number(u64),
-    /// Nothing, where others have something.
-    Nothing,
-    /// Fields at fault.
-    Fields(Vec<BadField>),
+/// A fault as it is among an error's details.
+fn detail(fault: &BadField) -> Value {
+    let value = fault.value.as_ref().map(|text| {
+        let whole = serde_json::from_str(text).ok();
+        let whole = whole.filter(|_| text.len() <= MAX_QUOTED_BYTES);
+        whole.unwrap_or_else(|| Value::String(quoted(text)))
+    });
+    json!({ "field": quoted(&fault.field), "value": value, "rule": quoted(&fault.rule) })
 }
 
 /// What a request is answered that the database did not carry out. What only an operator can set
@@ -370,8 +368,8 @@ impl RegistryError {
     }
 
     /// What a program may want to know, by name.
-    pub fn details(&self) -> Vec<(&'static str, Detail)> {
-        let text = |text: &str| Detail::Text(quoted(text));
+    pub fn details(&self) -> Vec<(&'static str, Value)> {
+        let text = |text: &str| Value::String(quoted(text));
         match self {
             Self::InvalidRequest {
                 field: Some(field), ..
@@ -379,7 +377,7 @@ impl RegistryError {
             Self::BadFields(faults) => {
                 let first = faults.first();
                 let first = first.map(|fault| ("field", text(&fault.field)));
-                let all = ("faults", Detail::Fields(faults.clone()));
+                let all = ("faults", Value::from_iter(faults.iter().map(detail)));
                 first.into_iter().chain([all]).collect()
             }
             Self::InstanceNotFound { id, instance_id } => {
@@ -387,7 +385,7 @@ impl RegistryError {
             }
             Self::AlreadyExists { id, field } => vec![("id", text(id)), ("field", text(field))],
             Self::Conflict { id, revision, .. } => {
-                let revision = revision.map(|revision| ("revision", Detail::Number(revision)));
+                let revision = revision.map(|revision| ("revision", Value::from(revision)));
                 [("id", text(id))].into_iter().chain(revision).collect()
             }
             Self::ExtensionNotFound { id, reason } => {
@@ -397,11 +395,11 @@ impl RegistryError {
                 vec![("id", text(id)), ("version", text(version))]
             }
             Self::RevisionTimeout { wanted, current } => vec![
-                ("min_revision", Detail::Number(*wanted)),
-                ("revision", Detail::Number(*current)),
+                ("min_revision", Value::from(*wanted)),
+                ("revision", Value::from(*current)),
             ],
             Self::PayloadTooLarge { limit_bytes, .. } => {
-                vec![("limit_bytes", Detail::Number(*limit_bytes as u64))]
+                vec![("limit_bytes", Value::from(*limit_bytes))]
             }
             Self::ExtensionError { id }
             | Self::ExtensionTimeout { id }
@@ -413,8 +411,7 @@ impl RegistryError {
                     Unavailable::PushedBack { retry_after_ms } => Some(Some(*retry_after_ms)),
                     Unavailable::NoResponders | Unavailable::LinkDown => None,
                 };
-                let wait = wait.map(|ms| ms.map_or(Detail::Nothing, Detail::Number));
-                details.extend(wait.map(|wait| ("retry_after_ms", wait)));
+                details.extend(wait.map(|ms| ("retry_after_ms", Value::from(ms))));
                 details
             }
             Self::DatabaseLocked { blocked_by } => {

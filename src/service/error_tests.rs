@@ -2,12 +2,12 @@
 
 use super::*;
 
-fn number(value: u64) -> Detail {
-    Detail::Number(value)
+fn number(value: u64) -> Value {
+    Value::from(value)
 }
 
-fn text(value: &str) -> Detail {
-    Detail::Text(value.into())
+fn text(value: &str) -> Value {
+    Value::from(value)
 }
 
 /// The contract's table of codes, numbers and details.

@@ -1,11 +1,8 @@
 //! Fields of a body, taken one by one; faults are gathered.
 
-use std::ops::RangeInclusive;
-
 use super::Body;
 use crate::domain::quote::quoted;
 use crate::domain::record::{Field, Fields, Value};
-use crate::domain::whole::whole;
 use crate::service::administration::Values;
 use crate::service::error::{BadField, MAX_FAULTS, RegistryError};
 
@@ -99,16 +96,6 @@ impl Given {
         text.map_err(|rule| self.fault(field, rule)).ok()
     }
 
-    /// A whole number within `range`.
-    pub(super) fn whole(
-        &mut self,
-        field: &'static str,
-        range: &RangeInclusive<u64>,
-    ) -> Option<u64> {
-        let number = whole(self.body.json(field)?, range);
-        number.map_err(|rule| self.fault(field, &rule)).ok()
-    }
-
     /// The fields of `table` that the body mentions, unchecked.
     pub(super) fn fields(&self, table: &'static [Field]) -> Fields<'static> {
         let known = table.iter().filter(|field| !field.automatic);
@@ -159,9 +146,7 @@ impl Given {
         if !self.faults.is_empty() {
             return Err(RegistryError::BadFields(self.faults));
         }
-        let values = self.body.fields.into_iter();
-        let values = values.map(|(field, value)| (field.into(), value.get().into()));
-        Ok(Values(values.collect()))
+        Ok(self.body.fields)
     }
 
     pub(super) fn is_there(&self, field: &str) -> bool {
@@ -184,12 +169,13 @@ impl Given {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::whole::whole;
 
     fn faults(text: &str) -> Vec<(String, String)> {
         let body = serde_json::from_str(text).unwrap();
         let mut given = Given::new(body, ["id", "retry"].into_iter());
         given.text("id");
-        given.whole("retry", &(0..=10));
+        given.read("retry", |json| whole(json, &(0..=10)));
         match given.finish() {
             Err(RegistryError::BadFields(faults)) => {
                 let faults = faults.into_iter();

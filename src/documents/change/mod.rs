@@ -15,16 +15,20 @@ use self::fields::Given;
 pub use self::schema::{of_field, reload_schema, schema, schema_of};
 use crate::documents::request::numbers::ANY;
 use crate::documents::verb::Verb;
+use crate::domain::actor::Actor;
 use crate::domain::edit::{Command, Share};
 use crate::domain::ids::{ExtensionId, InstanceId, VersionName};
 use crate::domain::policy::Policy;
 use crate::domain::record::{EXTENSION, INSTANCE, VERSION};
 use crate::domain::rollout::Member;
-use crate::service::administration::ChangeRequest;
+use crate::domain::whole::whole;
+use crate::service::administration::Values;
+use crate::service::definitions::Write;
 use crate::service::error::RegistryError;
 
-/// The change that `body` asks for, and the actor that it names. The id may be elsewhere, as in the
-/// subject: then it need not be here, but must not differ.
+/// The change that `body` asks for, and the values in it. The id may be elsewhere, as in the
+/// subject: then it need not be here, but must not differ. `actor` decides who asks, given the actor
+/// that the body names.
 ///
 /// # Errors
 /// All faults of the body.
@@ -33,7 +37,8 @@ pub fn read(
     body: Body,
     id_elsewhere: Option<&str>,
     policy: &Policy,
-) -> Result<(ChangeRequest, Option<String>), RegistryError> {
+    actor: impl Fn(Option<&str>) -> Result<Actor, RegistryError>,
+) -> Result<(Write, Values), RegistryError> {
     let mut given = Given::new(body, verb.fields());
     given.id_stands_elsewhere(id_elsewhere);
     if verb == Verb::Update {
@@ -45,8 +50,8 @@ pub fn read(
         given.refuse("if_revision", "is for a record that exists");
     }
     let id = given.name("id", ExtensionId::parse_new);
-    let actor = given.text("actor");
-    let if_revision = given.whole("if_revision", &ANY);
+    let named = given.text("actor");
+    let if_revision = given.read("if_revision", |json| whole(json, &ANY));
     let dry_run = given.switch("dry_run");
     let command = command(verb, &mut given);
     for fault in command.iter().flat_map(|command| command.faults(policy)) {
@@ -57,16 +62,14 @@ pub fn read(
         // A field that is missing is a fault, and faults have been answered above.
         return Err(RegistryError::Internal);
     };
-    Ok((
-        ChangeRequest {
-            id,
-            command,
-            if_revision,
-            dry_run,
-            values,
-        },
-        actor,
-    ))
+    let write = Write {
+        id,
+        command,
+        if_revision,
+        actor: actor(named.as_deref())?,
+        dry_run,
+    };
+    Ok((write, values))
 }
 
 /// What the fields ask for; `None` where a name that it needs is a fault.

@@ -18,7 +18,7 @@ use super::request::{self, Freshness, Read, context, required};
 use super::stats;
 use super::stored::{self, GetArguments};
 use crate::domain::entry::Entry;
-use crate::service::administration::Changes;
+use crate::service::administration::Administration;
 use crate::service::error::RegistryError;
 use crate::service::health::Health;
 use crate::service::lookup::named;
@@ -75,7 +75,7 @@ pub struct Desk {
     /// This sidecar's figures.
     pub stats: Arc<Stats>,
     /// Changes of definitions.
-    pub changes: Arc<dyn Changes>,
+    pub changes: Arc<Administration>,
     /// The reload path.
     pub reload: ReloadHandle,
     /// Revisions as they are applied.

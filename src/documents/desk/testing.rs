@@ -10,9 +10,6 @@ use crate::domain::distinct::Distinct;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
 use crate::service::administration::Administration;
-use crate::service::definitions::{
-    AuditEntry, AuditQuery, Definitions, Switch, Switched, Write, WriteError, Written,
-};
 use crate::service::fleet::Alive;
 use crate::service::health::Health;
 use crate::service::lookup::Lookups;
@@ -23,30 +20,12 @@ use crate::service::stats::Stats;
 use crate::service::status::Status;
 use crate::service::testing::tools;
 
-/// No database at all.
-#[derive(Debug)]
-enum Nowhere {}
-
-impl Definitions for Nowhere {
-    async fn write(&self, _: &Write, _: &Policy) -> Result<Written, WriteError> {
-        match *self {}
-    }
-
-    async fn switch(&self, _: &Switch, _: &Policy) -> Result<Switched, WriteError> {
-        match *self {}
-    }
-
-    async fn audit(&self, _: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
-        match *self {}
-    }
-}
-
 /// The desk; once `progress` announces a revision, it answers from an empty catalog.
 pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
     let (catalog, _) = Catalog::new();
     let tools = tools(Arc::clone(&catalog));
     let reload = nobodys_handle();
-    let changes = Administration::<Nowhere> {
+    let changes = Administration {
         definitions: None,
         policy: Policy {
             allowed_subjects: Vec::new(),

@@ -36,10 +36,10 @@ impl Desk {
         if let Some(switch) = change::bulk(verb, &body, id_elsewhere, &actor)? {
             return self.switch(switch, max_bytes).await;
         }
-        let (request, field) = change::read(verb, body, id_elsewhere, self.changes.policy())?;
-        let actor = actor(field.as_deref())?;
-        let id = request.id.clone();
-        let revision = match Arc::clone(&self.changes).change(request, actor).await? {
+        let policy = &self.changes.policy;
+        let (write, values) = change::read(verb, body, id_elsewhere, policy, actor)?;
+        let id = write.id.clone();
+        let revision = match Arc::clone(&self.changes).change(write, values).await? {
             Changed::Committed(revision) => revision,
             Changed::Rehearsed(rehearsal) => {
                 return Ok(Answer::plain(rehearsed::rehearsed(&rehearsal)));
@@ -75,8 +75,7 @@ impl Desk {
         values: bool,
         max_bytes: usize,
     ) -> Result<Answer, RegistryError> {
-        let page = Arc::clone(&self.changes).audit(arguments.query()?);
-        let (mut entries, more) = page.await?;
+        let (mut entries, more) = self.changes.audit(&arguments.query()?).await?;
         if !values {
             entries = entries.into_iter().map(audit::without_values).collect();
         }

@@ -1,7 +1,5 @@
 //! From a command to steps, or to the rule it breaks.
 
-use thiserror::Error;
-
 use super::command::Command;
 use super::promote;
 use crate::domain::ids::{InstanceId, VersionName};
@@ -21,34 +19,27 @@ pub struct Stored {
 }
 
 /// Why a command is not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EditError {
     /// There is no such extension.
-    #[error("there is no such extension")]
     NotFound,
     /// There is no such version.
-    #[error("there is no version `{0}`")]
     VersionNotFound(VersionName),
     /// There is no such instance.
-    #[error("there is no instance `{0}`")]
     InstanceNotFound(InstanceId),
     /// The id is taken.
-    #[error("the id is taken")]
     AlreadyExists,
+    /// Another extension has the subject.
+    SubjectTaken,
     /// The record is of another revision than the command was meant for.
-    #[error("the record is at revision {0}")]
     Conflict(u64),
     /// The current version cannot be removed; another one has to be promoted first.
-    #[error("it is the current version")]
     CurrentVersion,
     /// The current version has no row of its own: its fields are the extension's.
-    #[error("it is the current version, whose fields are the extension's")]
     NoRow,
     /// The record would hold more than this many bytes.
-    #[error("the record would be larger than {0} bytes")]
     TooLarge(usize),
     /// Fields that break rules.
-    #[error("{}", crate::domain::record::describe(.0))]
     Invalid(Vec<FieldFault>),
 }
 

@@ -430,7 +430,7 @@ fn a_share_keeps_the_rest_of_the_rollout() {
     ] {
         let refused = share(name, &[(member, json)]).unwrap_err();
         let EditError::Invalid(faults) = refused else {
-            panic!("{refused}")
+            panic!("{refused:?}")
         };
         assert_eq!(faults[0].field, member.as_str(), "{json}");
     }

@@ -1,5 +1,6 @@
 //! The inbox of the reloader: hints that collapse, and requests that want an answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
@@ -56,61 +57,24 @@ pub struct ReloadReport {
     pub source: ActiveSource,
 }
 
-/// What has to be read, whatever the revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Scope {
-    Everything,
-    One(ExtensionId),
-}
-
 type Answer = oneshot::Sender<Result<ReloadReport, SourceError>>;
 
 #[derive(Debug)]
-pub(super) struct Request {
-    scope: Scope,
+struct Request {
+    /// What has to be read whatever the revision: everything without one.
+    id: Option<ExtensionId>,
     answer: Answer,
 }
 
-/// Requests that one load answers.
-#[derive(Debug)]
-pub(super) struct Batch {
-    pub(super) scope: Scope,
-    answers: Vec<Answer>,
-}
-
-impl Batch {
-    pub(super) fn reply(self, result: &Result<ReloadReport, SourceError>) {
-        for answer in self.answers {
-            // The caller may have gone; the load served the others.
-            let _ = answer.send(result.clone());
-        }
-    }
-}
-
-/// Groups requests: those that want the same share a load.
-pub(super) fn batches(requests: Vec<Request>) -> Vec<Batch> {
-    let mut batches: Vec<Batch> = Vec::new();
-    for request in requests {
-        match batches
-            .iter_mut()
-            .find(|batch| batch.scope == request.scope)
-        {
-            Some(batch) => batch.answers.push(request.answer),
-            None => batches.push(Batch {
-                scope: request.scope,
-                answers: vec![request.answer],
-            }),
-        }
-    }
-    batches
-}
+/// Requests by that id: those that want the same share a load.
+type Requests = BTreeMap<Option<ExtensionId>, Vec<Answer>>;
 
 /// Why the reloader wakes up.
 #[derive(Debug)]
 pub(super) enum Wake {
     Timer(Trigger),
     Hint(Hint),
-    Requests(Vec<Request>),
+    Requests(Requests),
 }
 
 impl Wake {
@@ -124,8 +88,9 @@ impl Wake {
     }
 }
 
+/// Hints that nobody has followed yet.
 #[derive(Debug, Default)]
-struct Dirty {
+pub(super) struct Dirty {
     bits: AtomicU8,
     notify: Notify,
     /// Is notified of files as well: a load that waits for a database listens for them.
@@ -137,26 +102,20 @@ impl Dirty {
     fn take(&self, hint: Hint) -> bool {
         self.bits.fetch_and(!hint.bit(), Ordering::AcqRel) & hint.bit() != 0
     }
+
+    /// Waits until a file has changed, and takes the hint.
+    pub(super) async fn edit(&self) {
+        while !self.take(Hint::Files) {
+            self.edited.notified().await;
+        }
+    }
 }
 
 /// The reloader's end.
 #[derive(Debug)]
 pub(super) struct Inbox {
-    dirty: Arc<Dirty>,
+    pub(super) dirty: Arc<Dirty>,
     requests: mpsc::Receiver<Request>,
-}
-
-/// The loader's end: edits of files during a load.
-#[derive(Debug)]
-pub(super) struct Edits(Arc<Dirty>);
-
-impl Edits {
-    /// Waits until a file has changed, and takes the hint.
-    pub(super) async fn next(&self) {
-        while !self.0.take(Hint::Files) {
-            self.0.edited.notified().await;
-        }
-    }
 }
 
 /// Everyone else's end.
@@ -212,14 +171,11 @@ impl Inbox {
             .find(|hint| self.dirty.take(*hint))
     }
 
-    pub(super) fn edits(&self) -> Edits {
-        Edits(Arc::clone(&self.dirty))
-    }
-
     fn with_waiting(&mut self, first: Request) -> Wake {
-        let mut requests = vec![first];
-        while let Ok(request) = self.requests.try_recv() {
-            requests.push(request);
+        let (mut requests, mut next) = (Requests::new(), Some(first));
+        while let Some(Request { id, answer }) = next {
+            requests.entry(id).or_default().push(answer);
+            next = self.requests.try_recv().ok();
         }
         Wake::Requests(requests)
     }
@@ -237,10 +193,9 @@ impl ReloadHandle {
 
     /// Reads and compares everything, or one id, and waits for the outcome.
     pub async fn reload(&self, id: Option<ExtensionId>) -> Result<ReloadReport, RegistryError> {
-        let scope = id.map_or(Scope::Everything, Scope::One);
         let (answer, outcome) = oneshot::channel();
         self.requests
-            .try_send(Request { scope, answer })
+            .try_send(Request { id, answer })
             .map_err(|error| match error {
                 mpsc::error::TrySendError::Full(_) => RegistryError::Overloaded(Overload::Requests),
                 mpsc::error::TrySendError::Closed(_) => RegistryError::ShuttingDown,
@@ -305,16 +260,13 @@ mod tests {
         let Wake::Requests(requests) = inbox.next().await else {
             unreachable!()
         };
-        let batches = batches(requests);
-        assert_eq!(
-            batches
-                .iter()
-                .map(|s| (s.scope.clone(), s.answers.len()))
-                .collect::<Vec<_>>(),
-            [(Scope::Everything, 2), (Scope::One(one), 1)]
-        );
-        for batch in batches {
-            batch.reply(&Err(DatabaseError::unreachable("gone").into()));
+        let counts = requests.iter();
+        let counts = counts.map(|(id, answers)| (id.clone(), answers.len()));
+        let expected = [(None, 2), (Some(one), 1)];
+        assert_eq!(counts.collect::<Vec<_>>(), expected);
+        for answer in requests.into_values().flatten() {
+            let gone = DatabaseError::unreachable("gone");
+            answer.send(Err(gone.into())).unwrap();
         }
         for answer in asked {
             let error = answer.await.unwrap().unwrap_err();

@@ -10,14 +10,13 @@ use tokio::time::Instant;
 
 use self::applied::Applied;
 use super::Parts;
-use super::inbox::{Edits, ReloadReport, Scope};
-use crate::domain::catalog::{ActiveSource, CatalogWriter};
-use crate::domain::entry::PrepareReply;
+use super::inbox::{Dirty, ReloadReport};
+use crate::domain::catalog::ActiveSource;
+use crate::domain::ids::ExtensionId;
 use crate::domain::reconcile;
-use crate::service::observe::{Observation, Observers, Trigger};
-use crate::service::progress::Progress;
+use crate::service::observe::{Observation, Trigger};
 use crate::service::source::{Database, Fixtures, Known, Read, SourceError, Want};
-use crate::service::status::{SourceMode, Status};
+use crate::service::status::SourceMode;
 use crate::service::trouble::DatabaseError;
 
 /// Every this many syncs the digests are compared too: rows can change without a revision,
@@ -49,55 +48,43 @@ type Loaded = Result<Applied, SourceError>;
 
 /// Reads sources into the catalog; owned by the one task that may.
 pub struct Loader<D, F> {
-    writer: CatalogWriter,
-    prepare: Arc<PrepareReply>,
-    database: Option<Arc<D>>,
-    fixtures: Option<F>,
-    edits: Edits,
+    pub(super) parts: Parts<D, F>,
+    /// Edits of files during a load.
+    dirty: Arc<Dirty>,
     /// Whether the last read of the files succeeded.
     files_are_read: bool,
-    pub(super) status: Arc<Status>,
-    progress: Progress,
-    pub(super) observers: Observers,
-    applied: Box<dyn Fn() + Send + Sync>,
     digests: Digests,
 }
 
 impl<D: Database, F: Fixtures> Loader<D, F> {
-    pub(super) fn new(parts: Parts<D, F>, edits: Edits) -> Self {
+    pub(super) fn new(parts: Parts<D, F>, dirty: Arc<Dirty>) -> Self {
         Self {
-            writer: parts.writer,
-            prepare: parts.prepare,
-            database: parts.database.map(Arc::new),
-            fixtures: parts.fixtures,
-            edits,
+            parts,
+            dirty,
             files_are_read: false,
-            status: parts.status,
-            progress: parts.progress,
-            observers: parts.observers,
-            applied: parts.applied,
             digests: Digests::default(),
         }
     }
 
-    /// Reads the source in force and applies it. A failure changes nothing.
+    /// Reads the source in force and applies it. A failure changes nothing. A request has everything
+    /// read, or the extension `also` whether or not it has changed.
     pub(super) async fn load(
         &mut self,
         trigger: Trigger,
-        scope: Option<&Scope>,
+        also: Option<&ExtensionId>,
     ) -> Result<ReloadReport, SourceError> {
         let started = Instant::now();
-        let result = match self.status.mode() {
+        let result = match self.parts.status.mode() {
             SourceMode::Fixtures => self.load_fixtures().await,
-            SourceMode::Database => self.load_database(trigger, scope).await,
-            SourceMode::Auto => self.load_auto(trigger, scope).await,
+            SourceMode::Database => self.load_database(trigger, also).await,
+            SourceMode::Auto => self.load_auto(trigger, also).await,
         };
         self.tell(trigger, &result, started.elapsed());
         result.map(|applied| {
-            let head = self.writer.catalog().head();
+            let head = self.parts.writer.catalog().head();
             ReloadReport {
                 counts: applied.counts,
-                total: self.writer.catalog().sizes().0,
+                total: self.parts.writer.catalog().sizes().0,
                 duration: started.elapsed(),
                 revision: head.revision,
                 source: head.source,
@@ -116,12 +103,12 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
     }
 
     /// The database first, files while none has answered since the start.
-    async fn load_auto(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {
+    async fn load_auto(&mut self, trigger: Trigger, also: Option<&ExtensionId>) -> Loaded {
         if trigger == Trigger::Files && self.serves() != ActiveSource::Database {
             // An edit is served at once; a database that comes back is found by the retries.
             return self.load_fixtures().await;
         }
-        let error = match self.load_database(trigger, scope).await {
+        let error = match self.load_database(trigger, also).await {
             // Files serve only while no database has answered since the start.
             Err(error) if self.serves() != ActiveSource::Database => error,
             other => return other,
@@ -133,7 +120,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             _ if !self.files_are_read => {
                 let applied = self.load_fixtures().await?;
                 self.tell_success(trigger, &applied, applied.duration);
-                self.progress.loaded();
+                self.parts.progress.loaded();
                 Err(error)
             }
             _ => Err(error),
@@ -142,12 +129,12 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
 
     /// Where the data comes from that is served.
     fn serves(&self) -> ActiveSource {
-        self.writer.catalog().head().source
+        self.parts.writer.catalog().head().source
     }
 
     async fn load_fixtures(&mut self) -> Loaded {
         let started = Instant::now();
-        let Some(fixtures) = &self.fixtures else {
+        let Some(fixtures) = &self.parts.fixtures else {
             return Err(SourceError::Unreadable("no folder is configured".into()));
         };
         let read = fixtures.read().await;
@@ -155,21 +142,21 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         Ok(self.apply_read(Read::Everything(read?), started))
     }
 
-    async fn load_database(&mut self, trigger: Trigger, scope: Option<&Scope>) -> Loaded {
+    async fn load_database(&mut self, trigger: Trigger, also: Option<&ExtensionId>) -> Loaded {
         let started = Instant::now();
-        let result = self.read_and_apply(trigger, scope, started).await;
+        let result = self.read_and_apply(trigger, also, started).await;
         match &result {
             // Not before all of it succeeded: what one query may read, the next may not.
             Ok(_) => {
-                if self.status.database_answered() {
-                    self.observers.observe(&Observation::DatabaseUp);
+                if self.parts.status.database_answered() {
+                    self.observe(&Observation::DatabaseUp);
                 }
             }
             Err(SourceError::Database(error)) => {
                 self.digests.reconnected = true;
-                if self.status.database_failed(error) {
+                if self.parts.status.database_failed(error) {
                     let down = Observation::DatabaseDown(error.clone());
-                    self.observers.observe(&down);
+                    self.observe(&down);
                 }
             }
             Err(_) => {}
@@ -177,15 +164,15 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
         result
     }
 
-    /// Reads what `scope` asks for, applies it, and compares digests where that is due: also after
+    /// Reads what is asked for, applies it, and compares digests where that is due: also after
     /// a change, for rows that did not change may differ.
     async fn read_and_apply(
         &mut self,
         trigger: Trigger,
-        scope: Option<&Scope>,
+        also: Option<&ExtensionId>,
         started: Instant,
     ) -> Loaded {
-        let want = self.want(scope, trigger);
+        let want = self.want(trigger, also);
         let read = self.read(&want).await?;
         if trigger == Trigger::Timer {
             self.digests.syncs += 1;
@@ -221,12 +208,11 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             return Ok(None);
         }
         let (revision, digest) = self.database()?.digest().await?;
-        let head = self.writer.catalog().head();
+        let head = self.parts.writer.catalog().head();
         if (revision, digest) == (head.revision, head.digest) {
             self.digests.done();
         } else if revision == head.revision {
-            self.observers
-                .observe(&Observation::DigestDiffers(revision));
+            self.observe(&Observation::DigestDiffers(revision));
             let everything = self.database()?.read(&Want::default()).await?;
             self.digests.done();
             return Ok(Some(self.apply_read(everything, started)));
@@ -245,7 +231,7 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
             tokio::select! {
                 biased;
                 read = &mut reading => return read,
-                () = self.edits.next(), if files_serve => {}
+                () = self.dirty.edit(), if files_serve => {}
             }
             let started = Instant::now();
             let result = self.load_fixtures().await;
@@ -255,35 +241,33 @@ impl<D: Database, F: Fixtures> Loader<D, F> {
 
     fn database(&self) -> Result<&Arc<D>, SourceError> {
         let none = || DatabaseError::unreachable("no database is configured");
-        Ok(self.database.as_ref().ok_or_else(none)?)
+        Ok(self.parts.database.as_ref().ok_or_else(none)?)
     }
 
-    fn want(&self, scope: Option<&Scope>, trigger: Trigger) -> Want {
-        let also = match scope {
-            Some(Scope::Everything) => return Want::default(),
-            Some(Scope::One(id)) => Some(id.clone()),
-            None => None,
-        };
+    fn want(&self, trigger: Trigger, also: Option<&ExtensionId>) -> Want {
+        if trigger == Trigger::Request && also.is_none() {
+            return Want::default();
+        }
         Want {
             known: self.known(),
-            also,
+            also: also.cloned(),
             told: trigger == Trigger::Notification,
         }
     }
 
     fn apply_read(&mut self, read: Read, started: Instant) -> Applied {
-        let catalog = self.writer.catalog();
+        let catalog = self.parts.writer.catalog();
         let change = match read {
             Read::Unchanged => return self.nothing_new(started),
-            Read::Delta(delta) => reconcile::with_delta(catalog, delta, &*self.prepare),
-            Read::Everything(all) => reconcile::with_everything(catalog, all, &*self.prepare),
+            Read::Delta(delta) => reconcile::with_delta(catalog, delta, &*self.parts.prepare),
+            Read::Everything(all) => reconcile::with_everything(catalog, all, &*self.parts.prepare),
         };
         self.apply(change, started)
     }
 
     /// What the catalog holds of the database, if its data is the database's.
     fn known(&self) -> Option<Known> {
-        let head = self.writer.catalog().head();
+        let head = self.parts.writer.catalog().head();
         let epoch = head.epoch.clone()?;
         (head.source == ActiveSource::Database).then(|| Known {
             epoch,

@@ -39,7 +39,6 @@ const LONGEST_RETRY: Duration = Duration::from_secs(5);
 pub struct Reloader<D, F> {
     loader: Loader<D, F>,
     inbox: Inbox,
-    sync_interval: Duration,
 }
 
 /// What a [`Reloader`] works with.
@@ -49,7 +48,7 @@ pub struct Parts<D, F> {
     /// Makes the prepared replies.
     pub prepare: Arc<PrepareReply>,
     /// The database, unless the mode is fixtures.
-    pub database: Option<D>,
+    pub database: Option<Arc<D>>,
     /// The files, unless the mode is database.
     pub fixtures: Option<F>,
     /// Shared state of the sources.
@@ -68,15 +67,8 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
     /// A reloader and the handle by which others reach it.
     pub fn new(parts: Parts<D, F>) -> (Self, ReloadHandle) {
         let (inbox, handle) = inbox::pair();
-        let sync_interval = parts.sync_interval;
-        (
-            Self {
-                loader: Loader::new(parts, inbox.edits()),
-                inbox,
-                sync_interval,
-            },
-            handle,
-        )
+        let loader = Loader::new(parts, Arc::clone(&inbox.dirty));
+        (Self { loader, inbox }, handle)
     }
 
     /// Loads until `stop`; a failed load is tried again with growing, jittered pauses.
@@ -99,7 +91,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             };
             // Files that were read while the database cannot be used satisfy a waiting request; it
             // is asked again as soon as after any other failure.
-            let failed = !done || self.loader.status.database_up() == Some(false);
+            let failed = !done || self.loader.parts.status.database_up() == Some(false);
             // Hints and requests, however often they come, put off neither the sync, which finds
             // unannounced changes, nor the next attempt.
             if by_timer || failed != failing {
@@ -107,7 +99,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
                     pauses.next().unwrap_or(LONGEST_RETRY)
                 } else {
                     pauses = growing(FIRST_RETRY, LONGEST_RETRY);
-                    self.sync_interval
+                    self.loader.parts.sync_interval
                 };
                 next = Instant::now() + pause;
                 failing = failed;
@@ -125,7 +117,7 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
 
     /// Whether a load succeeded. One that panics is a failed load.
     async fn survive(&mut self, wake: Wake) -> bool {
-        let (observers, trigger) = (self.loader.observers.clone(), wake.trigger());
+        let (observers, trigger) = (self.loader.parts.observers.clone(), wake.trigger());
         let answered = survived(&observers, self.answer(wake)).await;
         if answered.is_none() {
             self.loader.panicked(trigger);
@@ -144,11 +136,13 @@ impl<D: Database, F: Fixtures> Reloader<D, F> {
             }
             Wake::Requests(requests) => {
                 let mut outcome = Ok(());
-                for batch in inbox::batches(requests) {
-                    let load = self.loader.load(Trigger::Request, Some(&batch.scope));
-                    let result = load.await;
+                for (id, answers) in requests {
+                    let result = self.loader.load(Trigger::Request, id.as_ref()).await;
                     outcome = outcome.and(result.as_ref().map(drop).map_err(Clone::clone));
-                    batch.reply(&result);
+                    for answer in answers {
+                        // The caller may have gone; the load served the others.
+                        let _ = answer.send(result.clone());
+                    }
                 }
                 outcome
             }

@@ -36,7 +36,7 @@ struct Switch {
     connections: AtomicU64,
 }
 
-impl Database for Arc<Switch> {
+impl Database for Switch {
     async fn read(&self, want: &Want) -> Result<Read, SourceError> {
         self.reads.fetch_add(1, Ordering::Relaxed);
         if self.silent.load(Ordering::Relaxed) {

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::alike::write_alike;
-use super::compare::Comparison;
+use super::compare::{Comparison, Report};
 use super::portions::{MAX_ITEMS, portions};
 use super::ports::{StoreError, Transaction};
 use super::verify::verify;
@@ -11,7 +11,7 @@ use super::wanted::Wanted;
 use crate::domain::ids::ExtensionId;
 use crate::domain::quote::quoted;
 use crate::domain::reconcile::Everything;
-use crate::domain::record::{Difference, beyond_limits, refusals, unstorable};
+use crate::domain::record::{beyond_limits, refusals, size, unstorable};
 
 /// How to import.
 pub struct Import {
@@ -19,44 +19,6 @@ pub struct Import {
     pub overwrite: bool,
     /// Whether everything is done but the commit.
     pub dry_run: bool,
-}
-
-/// How many of what.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Extensions.
-    pub extensions: usize,
-    /// Their versions besides the current ones.
-    pub versions: usize,
-    /// Their instances.
-    pub instances: usize,
-}
-
-impl Tally {
-    fn of<'a>(wanted: impl IntoIterator<Item = &'a Wanted<'a>>) -> Self {
-        let mut tally = Self::default();
-        for Wanted { extension, .. } in wanted {
-            tally.extensions += 1;
-            tally.versions += extension.versions.len();
-            tally.instances += extension.instances.len();
-        }
-        tally
-    }
-}
-
-/// What an import found and did.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Report {
-    /// Were not there.
-    pub absent: Tally,
-    /// Were there, the same.
-    pub identical: Tally,
-    /// Were there, different.
-    pub different: Tally,
-    /// The differences by id: the database first, then the files.
-    pub differences: Vec<(ExtensionId, Vec<Difference>)>,
-    /// Extensions of the database that the files do not name.
-    pub others: usize,
 }
 
 /// The result of an import.
@@ -106,7 +68,6 @@ pub async fn import<T: Transaction>(
     let transaction = transaction.lock().await?;
     let before = transaction.stored().await?;
     let comparison = Comparison::new(&wanted, &before);
-    let report = report(&comparison);
     let refusal = match refusal(&transaction, &comparison, how).await? {
         Some(refusal) => Some(refusal),
         None => {
@@ -115,17 +76,15 @@ pub async fn import<T: Transaction>(
         }
     };
     let outcome = match refusal {
-        Some(refusal) => {
-            transaction.roll_back().await;
-            Outcome::Refused(refusal)
+        Some(refusal) => Outcome::Refused(refusal),
+        None if how.dry_run => Outcome::Tried,
+        None => {
+            let revision = transaction.commit().await?;
+            return Ok((comparison.report, Outcome::Imported(revision)));
         }
-        None if how.dry_run => {
-            transaction.roll_back().await;
-            Outcome::Tried
-        }
-        None => Outcome::Imported(transaction.commit().await?),
     };
-    Ok((report, outcome))
+    transaction.roll_back().await;
+    Ok((comparison.report, outcome))
 }
 
 /// Everything that is wrong with the files themselves. Values beyond a limit alone are not: the
@@ -157,26 +116,11 @@ fn faults(files: &Everything) -> Vec<String> {
     faults
 }
 
-fn report(comparison: &Comparison<'_>) -> Report {
-    let different = &comparison.different;
-    Report {
-        absent: Tally::of(comparison.absent.iter().copied()),
-        identical: Tally::of(comparison.identical.iter().copied()),
-        different: Tally::of(different.iter().map(|it| it.wanted)),
-        differences: different
-            .iter()
-            .map(|it| (it.wanted.extension.id.clone(), it.differences.clone()))
-            .collect(),
-        others: comparison.others,
-    }
-}
-
 /// What no other write would take. What is in the database already stays as it is, so that an export
 /// of it can be imported.
 fn unwritable(comparison: &Comparison<'_>) -> Vec<String> {
-    let replaced = comparison.different.iter().map(|it| it.wanted);
     let mut faults = Vec::new();
-    for wanted in comparison.absent.iter().copied().chain(replaced) {
+    for wanted in comparison.absent.iter().chain(&comparison.different) {
         let beyond = beyond_limits(wanted.extension).into_iter();
         let refused = beyond.chain(refusals(wanted.extension));
         faults.extend(refused.map(|it| format!("{}: {it}", wanted.extension.id)));
@@ -197,19 +141,19 @@ async fn refusal(
     if !comparison.different.is_empty() && !how.overwrite {
         return Ok(Some(Refusal::Different));
     }
-    let replaced: Vec<_> = comparison.different.iter().map(|it| it.wanted).collect();
-    let moving = match moving(transaction, &comparison.absent, &replaced).await? {
+    let (absent, replaced) = (&comparison.absent, &comparison.different);
+    let moving = match moving(transaction, absent, replaced).await? {
         Ok(moving) => moving,
         Err(taken) => return Ok(Some(Refusal::SubjectsTaken(taken))),
     };
     if !moving.is_empty() {
         transaction.vacate(&moving).await?;
     }
-    let bytes_of = |it: &&Wanted<'_>| it.bytes();
-    for some in portions(&replaced, MAX_ITEMS, bytes_of) {
+    let bytes_of = |it: &&Wanted<'_>| size(&it.record);
+    for some in portions(replaced, MAX_ITEMS, bytes_of) {
         transaction.replace(some).await?;
     }
-    for some in portions(&comparison.absent, MAX_ITEMS, bytes_of) {
+    for some in portions(absent, MAX_ITEMS, bytes_of) {
         transaction.create(some).await?;
     }
     Ok(None)

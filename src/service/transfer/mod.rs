@@ -10,8 +10,8 @@ mod ports;
 mod verify;
 mod wanted;
 
-pub use compare::{Changed, Comparison};
-pub use import::{Import, Outcome, Refusal, Report, Tally, import};
+pub use compare::{Report, Tally};
+pub use import::{Import, Outcome, Refusal, import};
 pub use ports::{StoreError, Stored, Transaction};
 pub use wanted::Wanted;
 

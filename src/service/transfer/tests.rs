@@ -1,5 +1,6 @@
 //! What is wanted beside what is there.
 
+use super::compare::Comparison;
 use super::*;
 use crate::domain::quarantine::{Fault, FaultyExtension};
 use crate::domain::testing::{extension, fault};
@@ -32,19 +33,19 @@ fn each_extension_is_absent_identical_or_different() {
         all.iter().map(|it| it.extension.id.to_string()).collect()
     };
     assert_eq!(ids(&comparison.absent), ["absent"]);
-    assert_eq!(ids(&comparison.identical), ["identical"]);
-    let different: Vec<_> = comparison
-        .different
-        .iter()
-        .map(|it| format!("{} {}", it.wanted.extension.id, it.differences[0].field))
-        .collect();
+    let report = &comparison.report;
+    assert_eq!(report.identical.extensions, 1);
+    let all_different = ["broken", "different", "partly"];
+    assert_eq!(ids(&comparison.different), all_different);
+    let different = report.differences.iter();
+    let different = different.map(|(id, found)| format!("{id} {}", found[0].field));
     assert_eq!(
-        different,
+        different.collect::<Vec<_>>(),
         [
             "broken extensions/broken",
             "different retry",
             "partly extension_versions/partly/v2"
         ]
     );
-    assert_eq!(comparison.others, 2, "`other` and `no good`");
+    assert_eq!(report.others, 2, "`other` and `no good`");
 }

@@ -29,10 +29,3 @@ fn uncut(fields: &mut Fields<'_>, cuts: &[Cut]) {
         fields.set(cut.field, Value::Number(cut.value));
     }
 }
-
-impl Wanted<'_> {
-    /// How many bytes its fields hold, about.
-    pub(super) fn bytes(&self) -> usize {
-        crate::domain::record::size(&self.record)
-    }
-}

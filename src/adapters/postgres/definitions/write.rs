@@ -19,8 +19,9 @@ use crate::adapters::postgres::transaction::{Limits, Transaction};
 use crate::domain::actor::Actor;
 use crate::domain::edit::EditError;
 use crate::domain::policy::Policy;
-use crate::service::definitions::{AuditEntry, AuditQuery};
-use crate::service::definitions::{Definitions, Switch, Switched, Write, WriteError, Written};
+use crate::service::definitions::{
+    AuditEntry, AuditQuery, Definitions, Pending, Switch, Switched, Write, WriteError, Written,
+};
 use crate::service::trouble::{DatabaseError, Trouble};
 
 /// Attempts while other transactions get in the way.
@@ -50,7 +51,7 @@ const NAME_ACTION: &str = "SELECT set_config('beamline.action', $1, true)";
 
 /// Why a transaction did not commit, as far as is known.
 pub(super) enum Ended {
-    /// A rule was broken, by this one of many extensions perhaps: rolled back.
+    /// A rule was broken, as in [`WriteError::Refused`]: rolled back.
     Refused(Option<String>, EditError),
     /// It failed before COMMIT was sent, or is not known to be committed.
     Failed(Uncommitted),
@@ -97,16 +98,16 @@ pub(super) trait Work: Sync {
 }
 
 impl Definitions for PostgresDefinitions {
-    async fn write(&self, write: &Write, policy: &Policy) -> Result<Written, WriteError> {
-        self.work(write, policy).await
+    fn write<'a>(&'a self, write: &'a Write, policy: &'a Policy) -> Pending<'a, Written> {
+        Box::pin(self.work(write, policy))
     }
 
-    async fn switch(&self, switch: &Switch, policy: &Policy) -> Result<Switched, WriteError> {
-        self.work(switch, policy).await
+    fn switch<'a>(&'a self, switch: &'a Switch, policy: &'a Policy) -> Pending<'a, Switched> {
+        Box::pin(self.work(switch, policy))
     }
 
-    async fn audit(&self, query: &AuditQuery) -> Result<(Vec<AuditEntry>, bool), WriteError> {
-        self.read_audit(query).await
+    fn audit<'a>(&'a self, query: &'a AuditQuery) -> Pending<'a, (Vec<AuditEntry>, bool)> {
+        Box::pin(self.read_audit(query))
     }
 }
 
@@ -136,8 +137,7 @@ impl PostgresDefinitions {
         loop {
             let error = match self.transact(work, policy, begun).await {
                 Ok(done) => return Ok(done),
-                Err(Ended::Refused(None, refused)) => WriteError::Refused(refused),
-                Err(Ended::Refused(Some(id), refused)) => WriteError::RefusedFor(id, refused),
+                Err(Ended::Refused(of, refused)) => WriteError::Refused(of, refused),
                 Err(Ended::Failed(Uncommitted::Failed(error))) => self.failure(&error).await,
                 Err(Ended::Failed(Uncommitted::Unknown)) => {
                     WriteError::Unknown("COMMIT got no answer".to_owned())
@@ -182,12 +182,13 @@ impl PostgresDefinitions {
     /// Why nothing was written.
     async fn failure(&self, error: &PostgresError) -> WriteError {
         let refusal = error.driver().and_then(tokio_postgres::Error::as_db_error);
-        match refusal.and_then(taken) {
+        let refused = match refusal.and_then(taken) {
             // Made meanwhile by a transaction that bypassed the lock; the lock makes it rare.
-            Some(("extensions", "id")) => WriteError::Refused(EditError::AlreadyExists),
-            Some((_, "subject")) => WriteError::SubjectTaken,
-            _ => WriteError::Failed(self.explained(error).await),
-        }
+            Some(("extensions", "id")) => EditError::AlreadyExists,
+            Some((_, "subject")) => EditError::SubjectTaken,
+            _ => return WriteError::Failed(self.explained(error).await),
+        };
+        WriteError::Refused(None, refused)
     }
 
     /// A statement that was cancelled for its length may have waited for one lock after another.

@@ -49,9 +49,13 @@ impl Applied {
 }
 
 impl<D, F> Loader<D, F> {
+    pub(super) fn observe(&self, observation: &Observation) {
+        self.parts.observers.observe(observation);
+    }
+
     pub(super) fn nothing_new(&self, started: Instant) -> Applied {
         let duration = started.elapsed();
-        self.status.applied(false, duration, false);
+        self.parts.status.applied(false, duration, false);
         Applied {
             duration,
             ..Applied::default()
@@ -59,7 +63,7 @@ impl<D, F> Loader<D, F> {
     }
 
     pub(super) fn apply(&mut self, change: Change, started: Instant) -> Applied {
-        let catalog = Arc::clone(self.writer.catalog());
+        let catalog = Arc::clone(self.parts.writer.catalog());
         let (before, known_faults) = (catalog.head(), catalog.quarantine());
         let fixtures = change.source == ActiveSource::Fixtures;
         let upserts = change.upserts.iter();
@@ -67,29 +71,28 @@ impl<D, F> Loader<D, F> {
         let warnings: Vec<_> = more.by_ref().take(MAX_TOLD).collect();
         let more = more.count();
         let changed = changed(&change);
-        let counts = self.writer.apply(change);
+        let counts = self.parts.writer.apply(change);
         let head = catalog.head();
-        survived_now(&self.observers, || (self.applied)());
+        survived_now(&self.parts.observers, || (self.parts.applied)());
         // Then: who waits for the revision must not come before what follows from it.
-        self.progress.announce(head.revision);
+        self.parts.progress.announce(head.revision);
 
         for warning in &warnings {
-            self.observers.observe(warning);
+            self.observe(warning);
         }
         if more > 0 {
-            self.observers.observe(&Observation::MoreNotServed(more));
+            self.observe(&Observation::MoreNotServed(more));
         }
         let quarantine = catalog.quarantine();
         let faults = quarantine.faults();
         let mut news = faults.filter(|fault| !known_faults.knows(fault));
         for fault in news.by_ref().take(MAX_TOLD) {
             let (origin, reason) = (fault.origin.clone(), fault.reason.clone());
-            self.observers
-                .observe(&Observation::Quarantined { origin, reason });
+            self.observe(&Observation::Quarantined { origin, reason });
         }
         let untold = news.count();
         if untold > 0 {
-            self.observers.observe(&Observation::Quarantined {
+            self.observe(&Observation::Quarantined {
                 origin: format!("and {untold} more"),
                 reason: "too many at once to name each".to_owned(),
             });
@@ -99,7 +102,7 @@ impl<D, F> Loader<D, F> {
             || before.epoch != head.epoch
             || known_faults != quarantine;
         let duration = started.elapsed();
-        self.status.applied(news, duration, fixtures);
+        self.parts.status.applied(news, duration, fixtures);
         let moved = before.source != ActiveSource::None && before.source != head.source;
         Applied {
             counts,
@@ -114,11 +117,11 @@ impl<D, F> Loader<D, F> {
         match result {
             Ok(applied) => {
                 self.tell_success(trigger, applied, duration);
-                self.progress.loaded();
+                self.parts.progress.loaded();
             }
             Err(error) => {
-                self.status.load_failed(&error.outside());
-                self.observers.observe(&Observation::LoadFailed {
+                self.parts.status.load_failed(&error.outside());
+                self.observe(&Observation::LoadFailed {
                     trigger,
                     error: error.clone(),
                 });
@@ -128,18 +131,18 @@ impl<D, F> Loader<D, F> {
 
     pub(super) fn tell_success(&self, trigger: Trigger, applied: &Applied, duration: Duration) {
         if !applied.news {
-            self.observers.observe(&Observation::Unchanged(duration));
+            self.observe(&Observation::Unchanged(duration));
             return;
         }
-        let catalog = self.writer.catalog();
+        let catalog = self.parts.writer.catalog();
         let (head, (total, enabled)) = (catalog.head(), catalog.sizes());
         if let Some(from) = applied.from {
-            self.observers.observe(&Observation::SourceChanged {
+            self.observe(&Observation::SourceChanged {
                 from,
                 to: head.source,
             });
         }
-        self.observers.observe(&Observation::Loaded {
+        self.observe(&Observation::Loaded {
             trigger,
             source: head.source,
             counts: applied.counts,
