@@ -127,10 +127,9 @@ async fn extensions_may_write_names_in_any_case() {
     .await;
     let accept = headers(&[("beamline-accept", "stream")]);
     let body = r#"{"id":"x","payload":{}}"#;
-    let quiet = std::time::Duration::from_millis(300);
     let client = &site.client;
     let pieces = client
-        .request_all_with_headers(&subject("invoke"), accept, body, quiet)
+        .request_several(&subject("invoke"), accept, body, 2)
         .await;
     let kinds: Vec<_> = pieces
         .iter()
