@@ -1,7 +1,5 @@
 //! The stream over a real socket.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -190,7 +188,7 @@ async fn it_tells_what_a_database_brings_and_ends_with_the_daemon() {
     }
     daemon.sigterm();
     while watcher.next().await.is_some() {}
-    assert_eq!(daemon.wait_exit(Duration::from_secs(10)).await, 0);
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
 }
 
 #[tokio::test]
