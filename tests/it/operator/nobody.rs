@@ -98,7 +98,7 @@ async fn a_server_is_shown_its_own_login_and_no_others() {
         line
     };
     let shown = timeout(DEADLINE, shown);
-    let (shown, _pong) = tokio::join!(shown, said(&url, "ping"));
+    let (shown, _pong) = tokio::join!(shown, said(&url, "ping --wait 20s"));
     let shown = shown.expect("a login");
     let shown = shown.strip_prefix("CONNECT ").expect("its first line");
     let shown: Value = serde_json::from_str(shown).unwrap();
