@@ -92,6 +92,20 @@ impl Session {
     }
 }
 
+/// Waits until a sidecar follows its database: it is ready before that.
+async fn listens(rig: &Rig, pod: &str) {
+    eventually("the sidecar listens", DEADLINE, async || {
+        let stats = rig.ask(&format!("local.{pod}.stats"), &json!({})).await;
+        let state = stats.ok()["listener"]["state"].clone();
+        if state == "listening" {
+            Ok(())
+        } else {
+            Err(state)
+        }
+    })
+    .await;
+}
+
 /// The words of a page, those that are times, ages or latencies left out. How wide a column is depends
 /// on them.
 fn words(page: &str) -> Vec<&str> {
@@ -278,6 +292,9 @@ async fn one_sidecar_differs() {
         let daemon = daemon.setting("MAX_RETRIES", retries).spawn().await;
         daemon.wait_ready().await;
         others.push(daemon);
+    }
+    for pod in ["pod-1", "pod-2", "pod-3"] {
+        listens(&session.rig, pod).await;
     }
     session.text("Which, by the fingerprint of its settings.");
     // A sidecar whose answer is half a second late is left out.
