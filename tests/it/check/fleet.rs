@@ -6,7 +6,7 @@ use super::{Found, sound};
 use crate::harness::{DEADLINE, eventually};
 use crate::site::Site;
 
-/// What is found of so many sidecars: one whose answer is half a second late is left out.
+/// What is found of `count` sidecars: one whose answer is half a second late is left out.
 async fn found(site: &Site, count: usize) -> Found {
     let whole = format!("{count} sidecars answer");
     eventually(&whole, DEADLINE, async || {
