@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use beamline_registry::adapters::nats::verb::Verb;
 use serde_json::{Map, Value, json};
 
@@ -31,10 +32,10 @@ async fn every_sidecar_answers_in_every_form() {
             (".beamline-registry.one", vec!["one"]),
             (".beamline-registry.two", vec!["two"]),
         ] {
-            let replies = site
-                .client
-                .request_all(&format!("$SRV.{verb}{form}"), "", QUIET)
-                .await;
+            let (subject, wanted) = (format!("$SRV.{verb}{form}"), expected.len());
+            let none = HeaderMap::new();
+            let asked = site.client.request_several(&subject, none, "", wanted);
+            let replies = asked.await;
             let mut found: Vec<String> = replies
                 .iter()
                 .map(|reply| text(&reply.ok(), "id"))

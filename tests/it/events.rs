@@ -147,7 +147,12 @@ async fn a_stream_that_captures_an_event_twice_holds_it_once() {
     let body: Value = serde_json::from_slice(&event.payload).unwrap();
     assert_eq!(id.map(|id| id.as_str()), body["id"].as_str());
 
-    let before = stream.info().await.unwrap().state.messages;
+    // The server hands an event on before it stores it.
+    let before = eventually("the event is stored", DEADLINE, async || {
+        let messages = stream.info().await.unwrap().state.messages;
+        (messages > 0).then_some(messages)
+    })
+    .await;
     let (headers, payload) = (event.headers.clone().unwrap(), event.payload.clone());
     let again = context.publish_with_headers(event.subject.clone(), headers, payload);
     let stored = again.await.unwrap().await.unwrap();
@@ -179,8 +184,11 @@ async fn an_event_that_is_too_large_is_dropped_and_counted_and_ends_nothing() {
         site.ask("circuit", &reset).await.ok();
         assert_eq!(daemon.exit_code(), None, "round {round}");
     }
-    let told = daemon.log().join("\n");
-    assert!(told.contains("an event was dropped"), "{told}");
+    daemon
+        .wait_line("the loss", |line| {
+            line.contains("an event was dropped").then_some(())
+        })
+        .await;
 }
 
 #[tokio::test]

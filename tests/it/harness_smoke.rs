@@ -8,6 +8,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -81,7 +82,7 @@ async fn replies_of_several_are_collected() {
     echo(&nats, "all", 1).await;
     let client = Client::connect(&nats.url()).await;
     let replies = client
-        .request_all("all", "x", Duration::from_millis(300))
+        .request_several("all", HeaderMap::new(), "x", 2)
         .await;
     assert_eq!(replies.len(), 2);
     client.assert_one_reply_each().await;

@@ -14,10 +14,20 @@ mod nulls;
 mod numbers;
 mod objects;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::harness::Reply;
-use crate::site::Site;
+use crate::harness::{Behaviour, Daemon, Extension, Reply};
+use crate::site::{Site, extensions};
+
+/// A daemon with somebody who plays `plain`, with time enough for a busy machine.
+async fn played() -> (Site, Daemon, Extension) {
+    let mut fixtures = extensions();
+    fixtures[0]["timeout_ms"] = json!(20_000);
+    let (site, daemon) = Site::serving(&fixtures).await;
+    let url = site.nats.url();
+    let plain = Extension::at(&url, "beamline.ext.plain.v1", Behaviour::Echo).await;
+    (site, daemon, plain)
+}
 
 /// The field that a 400 names, and its message.
 #[track_caller]

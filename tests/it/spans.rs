@@ -26,7 +26,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::harness::daemon::{Builder, message};
-use crate::harness::{Behaviour, DEADLINE, Daemon, Extension, eventually};
+use crate::harness::{Behaviour, DEADLINE, Daemon, Extension, eventually, ports};
 use crate::site::{Site, extension, subject};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -198,9 +198,7 @@ async fn a_ratio_of_requests_without_a_trace_begins_one() {
 
 #[tokio::test]
 async fn a_collector_that_is_away_costs_nobody_an_answer() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let addr = listener.local_addr().unwrap();
-    drop(listener);
+    let addr = SocketAddr::from(([127, 0, 0, 1], ports::free_port()));
     let site = Site::with(&json!([extension("pre", "x")])).await;
     let daemon = site.start(tracing_to(&site, addr, 1.0)).await;
     site.ask("lookup", &json!({"id": "x"})).await.ok();

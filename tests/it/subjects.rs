@@ -8,12 +8,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use async_nats::HeaderMap;
 use serde_json::{Value, json};
 
 use crate::harness::{DEADLINE, Daemon, Reply, eventually};
 use crate::site::{Site, extensions, subject};
 
-/// After the last expected reply, this long for one too many.
+/// After a reply, this long for another one.
 const QUIET: Duration = Duration::from_millis(300);
 
 #[tokio::test]
@@ -90,7 +91,8 @@ async fn all_sidecars_answer_where_all_are_asked() {
     let (site, _daemons) = pair().await;
     for verb in ["ping", "stats", "reload"] {
         let all = subject(&format!("all.{verb}"));
-        let replies = site.client.request_all(&all, "", QUIET).await;
+        let asked = site.client.request_several(&all, HeaderMap::new(), "", 2);
+        let replies = asked.await;
         assert_eq!(replies.len(), 2, "{verb}");
         if verb != "reload" {
             let mut names: Vec<String> = replies.iter().map(who).collect();
@@ -120,7 +122,7 @@ async fn prefix_group_and_instance_are_the_operators_choice() {
     );
     let replies = site
         .client
-        .request_all("acme.registry.v2.ping", "", QUIET)
+        .request_several("acme.registry.v2.ping", HeaderMap::new(), "", 2)
         .await;
     let mut names: Vec<String> = replies.iter().map(who).collect();
     names.sort_unstable();
@@ -135,7 +137,7 @@ async fn prefix_group_and_instance_are_the_operators_choice() {
     assert!(one.is_no_responders(), "forms do not nest");
     let acting = site
         .client
-        .request_all(&at("as.m\u{fc}ller.reload"), "", QUIET)
+        .request_several(&at("as.m\u{fc}ller.reload"), HeaderMap::new(), "", 2)
         .await;
     for reply in &acting {
         assert_eq!(

@@ -354,11 +354,14 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "to block is what is tried")]
     async fn a_blocked_runtime_looks_again() {
         let (done, waiting) = tokio::sync::oneshot::channel();
-        thread::spawn(move || {
+        let doing = thread::spawn(move || {
             thread::sleep(100 * MS);
             let _ = done.send(());
         });
-        let blocked = async { thread::sleep(400 * MS) };
+        let blocked = async {
+            thread::sleep(400 * MS);
+            doing.join().unwrap();
+        };
         let (waited, ()) = tokio::join!(timeout(50 * MS, waiting), blocked);
         assert!(waited.is_ok());
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use beamline_registry::adapters::nats::verb::{Role, Verb};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use super::guarded::{self, User};
 use crate::docs::file;
@@ -45,7 +46,7 @@ fn the_page_names_the_verbs_of_each_role() {
 const EXTENSION: &str = "normalize_text";
 const SUBJECT: &str = "beamline.ext.pre.normalize_text.v1";
 
-/// A daemon that serves the shipped fixtures, and one of their extensions, which answers. It does
+/// A daemon that serves one of the shipped extensions, and that extension, which answers. It does
 /// not insist on the actor in the subject itself, so that only NATS decides.
 struct Stage {
     extension: Extension,
@@ -53,13 +54,24 @@ struct Stage {
     played: User,
     server: NatsServer,
     _daemon: Daemon,
+    _fixtures: TempDir,
+}
+
+/// The shipped one, with time enough for a busy machine.
+fn fixtures() -> TempDir {
+    let shipped = shipped_fixtures().join(format!("{EXTENSION}.json"));
+    let mut record: Value = serde_json::from_slice(&std::fs::read(shipped).unwrap()).unwrap();
+    record["timeout_ms"] = json!(20_000);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("all.json"), record.to_string()).unwrap();
+    folder
 }
 
 impl Stage {
     async fn start() -> Self {
-        let server = guarded::server().await;
+        let (server, fixtures) = (guarded::server().await, fixtures());
         let daemon = guarded::daemon(&server)
-            .fixtures(&shipped_fixtures())
+            .fixtures(fixtures.path())
             .setting("SOURCE", "fixtures")
             .setting("INSTANCE_ID", "one")
             .spawn()
@@ -81,6 +93,7 @@ impl Stage {
             played,
             server,
             _daemon: daemon,
+            _fixtures: fixtures,
         }
     }
 }
@@ -253,6 +266,9 @@ async fn an_extension_may_answer_and_nothing_else() {
     let stage = Stage::start().await;
     let user = &stage.played;
     assert_eq!(user.refusals(), Vec::<String>::new());
+    // Known to the server with the first refusal of what follows it.
+    let cancelled = "beamline.registry.cancelled.normalize_text";
+    let mut hears = user.nats.subscribe(cancelled).await.unwrap();
     for subject in [
         "_INBOX.router.x",
         "beamline.registry.lookup",
@@ -263,17 +279,21 @@ async fn an_extension_may_answer_and_nothing_else() {
         let what = format!("may not send {subject}");
         eventually(&what, DEADLINE, async || user.may_not_publish(subject)).await;
     }
-    let cancelled = "beamline.registry.cancelled.normalize_text";
-    let mut hears = user.nats.subscribe(cancelled).await.unwrap();
-    user.nats.flush().await.unwrap();
     let before = user.refusals().len();
     stage.extension.behave(Behaviour::silent());
     let router = User::login(&stage.server, "router").await.client().await;
     let mut headers = async_nats::HeaderMap::new();
     headers.insert("Beamline-Call-Id", "c0ffee");
-    let call = r#"{"id":"normalize_text","payload":{},"deadline_ms":200}"#;
-    let invoke = "beamline.registry.invoke";
-    router.request_with_headers(invoke, headers, call).await;
+    let (invoke, call) = ("beamline.registry.invoke", body("invoke").to_string());
+    let calling = router.request_with_headers(invoke, headers, call);
+    let calls = stage.extension.count() + 1;
+    // Of a call that never reached it, an extension does not hear either.
+    let cancelling = async {
+        stage.extension.wait_count(calls).await;
+        let (cancel, call) = ("beamline.registry.all.cancel", json!({"call": "c0ffee"}));
+        router.request_json(cancel, &call).await.ok();
+    };
+    tokio::join!(calling, cancelling);
     let heard = tokio::time::timeout(DEADLINE, hears.next()).await;
     let heard = heard.expect("a cancel").unwrap();
     assert_eq!(heard.subject.as_str(), cancelled);

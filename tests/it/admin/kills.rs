@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{plain, ready};
 use crate::harness::{Client, DEADLINE, Daemon, eventually};
 use crate::rig::Rig;
+use crate::schema::value;
 
 const WRITERS: usize = 8;
 const WRITES: u64 = 1000;
@@ -56,6 +57,13 @@ async fn a_thousand_writes_survive_kills_at_random_moments() {
     let written: Written = writers.into_iter().flatten().collect();
     assert!(kills > 5, "{kills} kills");
     assert!(written.values().flatten().count() as u64 >= WRITES);
+    // A COMMIT that was on its way at the last kill may still be carried out.
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+    eventually("its sessions have ended", DEADLINE, async || {
+        value(&rig.sql, sessions).await == "0"
+    })
+    .await;
     let _last = ready(rig.daemon()).await;
     check(&rig, &written).await;
 }

@@ -74,6 +74,11 @@ async fn increment(client: &Client, writer: u64) {
         if reply.header("Nats-Service-Error-Code").is_none() {
             return;
         }
-        assert_eq!(reply.error(), (409, "conflict".into()));
+        // Where the machine stands still, eight may wait for longer than the daemon lets them. Then
+        // nothing is written, which the answer says by its reason.
+        let waited = reply.error() == (503, "database_unavailable".into())
+            && reply.details()["reason"].is_string();
+        let refused = reply.error() == (409, "conflict".into());
+        assert!(waited || refused, "{reply:?}");
     }
 }

@@ -1,7 +1,25 @@
 //! The sidecars that run, held against each other.
 
+use serde_json::Value;
+
 use super::{Found, sound};
+use crate::harness::{DEADLINE, eventually};
 use crate::site::Site;
+
+/// What is found of `count` sidecars: one whose answer is half a second late is left out.
+async fn found(site: &Site, count: usize) -> Found {
+    let whole = format!("{count} sidecars answer");
+    eventually(&whole, DEADLINE, async || {
+        let found = Found::with(site.named("asker"), &["--fleet"]).await;
+        let named = |line: &&Value| line.to_string().contains(&whole);
+        let is_whole = found.marked("good").iter().any(named);
+        match is_whole {
+            true => Ok(found),
+            false => Err(found.document),
+        }
+    })
+    .await
+}
 
 #[tokio::test]
 async fn who_differs_is_named() {
@@ -11,23 +29,29 @@ async fn who_differs_is_named() {
 
     let _one = site.start(site.named("one")).await;
     let _two = site.start(site.named("two")).await;
-    Found::with(site.named("asker"), &["--fleet"])
-        .await
-        .is_sound();
+    found(&site, 2).await.is_sound();
 
     let odd = site.named("odd").setting("SYNC_INTERVAL_SECONDS", 7);
     let odd = site.start(odd).await;
-    let found = Found::with(site.named("asker"), &["--fleet"]).await;
-    found.names("fleet", "have the same settings");
-    let line = found.marked("bad")[0]["problem"].as_str().unwrap();
+    let differs = found(&site, 3).await;
+    differs.names("fleet", "have the same settings");
+    let line = differs.marked("bad")[0]["problem"].as_str().unwrap();
     assert!(
         line.contains(": odd") && line.contains(": one, two"),
         "{line}"
     );
 
     // The same at a glance.
-    let (code, out, _) = site.daemon().arg("stats").arg("--all").run().await;
-    assert_eq!(code, 0, "{out}");
+    let stats = site.daemon().arg("stats").arg("--all");
+    let out = eventually("a row for each of three", DEADLINE, async || {
+        let (code, out, _) = stats.clone().run().await;
+        assert_eq!(code, 0, "{out}");
+        match out.lines().count() {
+            4 => Ok(out),
+            _ => Err(out),
+        }
+    })
+    .await;
     let differs: Vec<_> = out
         .lines()
         .filter(|line| line.contains("differs"))
@@ -39,6 +63,5 @@ async fn who_differs_is_named() {
 
     drop(odd);
     let _again = site.start(site.named("one")).await;
-    let found = Found::with(site.named("asker"), &["--fleet"]).await;
-    found.names("fleet", "one: 2 times");
+    found(&site, 3).await.names("fleet", "one: 2 times");
 }

@@ -156,7 +156,10 @@ impl Desk {
             lines.map(|line| format!("{line}\n")).collect()
         };
         let loads = self.loads().await;
-        fs::write(path, content).unwrap();
+        // In one step: a file that is empty for a moment is a fault, and a load.
+        let draft = self.folder.path().join("draft");
+        fs::write(&draft, content).unwrap();
+        fs::rename(draft, path).unwrap();
         if name.ends_with(".json") && loads.is_some() {
             eventually("the file is read", DEADLINE, async || {
                 let now = self.loads().await;

@@ -78,22 +78,29 @@ async fn replies_go_only_where_replies_may_go() {
         "the requests themselves, and no reply among them"
     );
 
+    // The log is written by a thread of its own.
+    let prefixes = ["$JS", "beamline", "_INBOX", "_INBOXES", "INBOX"];
+    for prefix in prefixes.map(Some).into_iter().chain([None]) {
+        let told = |entry: &Value| is_told(entry, prefix).then_some(());
+        daemon.wait_log("what cannot be answered", told).await;
+    }
     let log = daemon.log();
     let said = |prefix: Option<&str>| {
         let entries = log
             .iter()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        entries
-            .filter(|entry| {
-                message(entry).is_some_and(|text| text.contains("cannot be answered"))
-                    && field(entry, "reply_prefix").and_then(Value::as_str) == prefix
-            })
-            .count()
+        entries.filter(|entry| is_told(entry, prefix)).count()
     };
-    for prefix in ["$JS", "beamline", "_INBOX", "_INBOXES", "INBOX"] {
+    for prefix in prefixes {
         assert_eq!(said(Some(prefix)), 1, "{prefix} is logged once: {log:#?}");
     }
     assert_eq!(said(None), 1, "and so is a request without a reply subject");
+}
+
+/// Whether a log entry reports requests whose replies would go to `prefix`, or nowhere.
+fn is_told(entry: &Value, prefix: Option<&str>) -> bool {
+    message(entry).is_some_and(|text| text.contains("cannot be answered"))
+        && field(entry, "reply_prefix").and_then(Value::as_str) == prefix
 }
 
 /// Its callers wait in vain: somebody else has to see it.

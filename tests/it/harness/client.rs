@@ -16,6 +16,8 @@ use tokio::sync::watch;
 
 use super::wait::DEADLINE;
 
+/// After the last reply that is expected, how long for one too many.
+const QUIET: Duration = Duration::from_millis(300);
 /// Status of a reply by the server itself: nobody is subscribed to the subject.
 const NO_RESPONDERS: u16 = 503;
 
@@ -152,13 +154,33 @@ impl Client {
         quiet: Duration,
     ) -> Vec<Reply> {
         let id = self.send(subject, headers, payload.into()).await;
+        self.collect(id, 1, quiet).await
+    }
+
+    /// Sends a request that has `wanted` replies, and returns them, with one too many if it comes
+    /// soon, or those that came until the deadline.
+    pub(crate) async fn request_several(
+        &self,
+        subject: &str,
+        headers: HeaderMap,
+        payload: impl Into<Bytes>,
+        wanted: usize,
+    ) -> Vec<Reply> {
+        let id = self.send(subject, headers, payload.into()).await;
+        self.collect(id, wanted, QUIET).await
+    }
+
+    /// The replies once there are `wanted` of them and none has come for `quiet`.
+    async fn collect(&self, id: u64, wanted: usize, quiet: Duration) -> Vec<Reply> {
         let mut replies = Vec::new();
-        let mut patience = DEADLINE;
-        while let Ok(more) =
-            tokio::time::timeout(patience, self.wait_replies(id, replies.len() + 1)).await
-        {
-            replies = more;
-            patience = quiet;
+        loop {
+            let is_whole = replies.len() >= wanted;
+            let patience = if is_whole { quiet } else { DEADLINE };
+            let more = self.wait_replies(id, replies.len() + 1);
+            match tokio::time::timeout(patience, more).await {
+                Ok(more) => replies = more,
+                Err(_) => break,
+            }
         }
         self.arrived.lock().unwrap().remove(&id);
         replies

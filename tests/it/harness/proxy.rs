@@ -124,9 +124,10 @@ impl Drop for FaultProxy {
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
-        let upstream = shared.upstream.borrow().clone();
         let link = shared.link.subscribe();
         let mut connections = shared.connections.lock().await;
+        // Read under the lock: who closes all connections has set it before.
+        let upstream = shared.upstream.borrow().clone();
         while connections.try_join_next().is_some() {}
         connections.spawn(async move {
             // A failing side ends both, as a cable would.

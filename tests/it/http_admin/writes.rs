@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{ALICE, Api, error, plain, send};
+use crate::gate;
 use crate::harness::{DEADLINE, eventually, http};
 use crate::schema::{run, value};
 
@@ -207,32 +208,25 @@ async fn a_reload_tells_what_it_found() {
 /// What it waits for ends after it: else it would be committed, and answered as if it were not.
 #[tokio::test]
 async fn a_change_that_a_drain_finds_waiting_is_answered_with_its_record() {
-    let api = Api::start().await;
-    api.ask("POST /admin/extensions", &plain("x")).await;
+    let api = Api::with(|daemon| daemon.setting("SHUTDOWN_GRACE_SECONDS", 20)).await;
     let sql = &api.rig.sql;
-    sql.batch_execute("BEGIN; UPDATE extensions SET retry = 5")
-        .await
-        .unwrap();
-    let body = json!({"timeout_ms": 77});
-    let change = api.ask("PATCH /admin/extensions/x", &body);
+    // For a COMMIT it waits longer than for a lock.
+    gate::build(sql).await;
+    gate::close(sql).await;
+    let body = plain("x");
+    let change = api.ask("POST /admin/extensions", &body);
     let drain = async {
-        let waits = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid IN
-            (SELECT pid FROM pg_stat_activity WHERE datname = current_database()))";
-        eventually("the change waits", DEADLINE, async || {
-            let row = sql.query_one(waits, &[]).await.unwrap();
-            row.get::<_, bool>(0)
-        })
-        .await;
+        gate::wait(sql).await;
         api.daemon.sigterm();
         eventually("it takes no more connections", DEADLINE, async || {
             http::get(&api.addr, "/livez").await.is_err()
         })
         .await;
-        sql.batch_execute("ROLLBACK").await.unwrap();
+        gate::open(sql).await;
     };
     let (answer, ()) = tokio::join!(change, drain);
-    assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["timeout_ms"], 77);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.json()["subject"], "beamline.ext.x");
     assert_eq!(api.daemon.wait_exit(DEADLINE).await, 0);
 }
 

@@ -1,6 +1,6 @@
 //! HTTP first, then data, then NATS: no request is taken before it can be answered rightly.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::daemon::message;
 use crate::harness::{Client, DEADLINE, Daemon, FaultProxy, NatsServer, eventually};
@@ -117,6 +117,9 @@ async fn ready_means_that_requests_are_answered() {
             assert_eq!(site.send(rest, "plain").await.ok()["id"], "plain");
         }
         site.client.request("$SRV.PING", "").await.ok();
+        // A thread of its own writes the log.
+        let ready = |entry: &Value| (message(entry)? == "ready").then_some(());
+        daemon.wait_log("that it is ready", ready).await;
         let order: Vec<String> = daemon
             .log()
             .iter()

@@ -84,7 +84,9 @@ async fn every_read_is_a_table() {
 
 #[tokio::test]
 async fn who_rests_is_shown_with_the_time_that_is_left() {
-    let (site, _daemon) = Site::served().await;
+    let mut fixtures = extensions();
+    fixtures[0]["timeout_ms"] = json!(20_000);
+    let (site, _daemon) = Site::serving(&fixtures).await;
     let url = site.nats.url();
     let busy = Answer::error(429).header("Beamline-Retry-After-Ms", "60000");
     let _plain = Extension::at(&url, "beamline.ext.plain.v1", busy.into()).await;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::said;
 use crate::docs::{self, file, writes};
 use crate::harness::daemon::Builder;
-use crate::harness::{Answer, Behaviour, Daemon, Extension};
+use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, eventually};
 use crate::rig::Rig;
 
 /// A page in the making.
@@ -90,6 +90,20 @@ impl Session {
         let recorded = std::fs::read_to_string(path).unwrap_or_default();
         assert_eq!(words(&recorded), words(&self.page), "just docs writes it");
     }
+}
+
+/// Waits until a sidecar follows its database: it is ready before that.
+async fn listens(rig: &Rig, pod: &str) {
+    eventually("the sidecar listens", DEADLINE, async || {
+        let stats = rig.ask(&format!("local.{pod}.stats"), &json!({})).await;
+        let state = stats.ok()["listener"]["state"].clone();
+        if state == "listening" {
+            Ok(())
+        } else {
+            Err(state)
+        }
+    })
+    .await;
 }
 
 /// The words of a page, those that are times, ages or latencies left out. How wide a column is depends
@@ -279,8 +293,21 @@ async fn one_sidecar_differs() {
         daemon.wait_ready().await;
         others.push(daemon);
     }
+    for pod in ["pod-1", "pod-2", "pod-3"] {
+        listens(&session.rig, pod).await;
+    }
     session.text("Which, by the fingerprint of its settings.");
-    let all = session.block(&["stats --all"]).await;
+    // A sidecar whose answer is half a second late is left out.
+    let all = eventually("a row for each", DEADLINE, async || {
+        let page = session.page.clone();
+        let all = session.block(&["stats --all"]).await;
+        if ["pod-1", "pod-2", "pod-3"].iter().all(|pod| all.contains(pod)) {
+            return Ok(all);
+        }
+        session.page = page;
+        Err(all)
+    })
+    .await;
     assert!(all.contains("differs"), "{all}");
     session.text("In what: `settings.changed` names what differs from the defaults.");
     let one = session.block(&["stats --local pod-3"]).await;

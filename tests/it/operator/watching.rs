@@ -142,7 +142,7 @@ async fn a_watch_outlives_a_header_block_that_ends_its_client() {
     eventually("it watches again", DEADLINE, async || {
         let log = watch.log();
         let begun = log.iter().filter(|line| line.starts_with("watching `"));
-        begun.count() == 2
+        begun.count() > 1
     })
     .await;
     said(&url, "create a type=pre subject=beamline.ext.a").await;

@@ -3,6 +3,7 @@
 use async_nats::HeaderMap;
 use serde_json::json;
 
+use super::played;
 use crate::harness::{Answer, Behaviour, Extension};
 use crate::rig::Rig;
 use crate::site::{Site, subject};
@@ -22,8 +23,7 @@ fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
 
 #[tokio::test]
 async fn requests_may_write_names_in_any_case() {
-    let (site, _daemon) = Site::served().await;
-    let extension = Extension::at(&site.nats.url(), "beamline.ext.plain.v1", Behaviour::Echo).await;
+    let (site, _daemon, extension) = played().await;
     let call = async |pairs: &[(&str, &str)]| {
         let body = r#"{"id":"plain","payload":{}}"#;
         let client = &site.client;
@@ -39,7 +39,7 @@ async fn requests_may_write_names_in_any_case() {
         .zip(&spellings("Beamline-Accept"))
     {
         let received = call(&[
-            (deadline, "60"),
+            (deadline, "15000"),
             (accept, "stream"),
             ("TraceParent", parent),
         ])
@@ -49,7 +49,7 @@ async fn requests_may_write_names_in_any_case() {
             .unwrap()
             .parse()
             .unwrap();
-        assert!(left <= 60, "{deadline}: {left}");
+        assert!(left <= 15_000, "{deadline}: {left}");
         assert_eq!(
             received.header("Beamline-Accept"),
             Some("stream"),
@@ -127,10 +127,9 @@ async fn extensions_may_write_names_in_any_case() {
     .await;
     let accept = headers(&[("beamline-accept", "stream")]);
     let body = r#"{"id":"x","payload":{}}"#;
-    let quiet = std::time::Duration::from_millis(300);
     let client = &site.client;
     let pieces = client
-        .request_all_with_headers(&subject("invoke"), accept, body, quiet)
+        .request_several(&subject("invoke"), accept, body, 2)
         .await;
     let kinds: Vec<_> = pieces
         .iter()

@@ -2,17 +2,14 @@
 
 use serde_json::{Value, json};
 
-use super::refused;
-use crate::harness::{Behaviour, Extension};
+use super::{played, refused};
 use crate::rig::Rig;
 use crate::site::{Site, subject};
 
 /// CASES.md C4: every optional field of every read, null.
 #[tokio::test]
 async fn null_is_absent_in_reads_and_calls() {
-    let (site, _daemon) = Site::served().await;
-    let _extension =
-        Extension::at(&site.nats.url(), "beamline.ext.plain.v1", Behaviour::Echo).await;
+    let (site, _daemon, _plain) = played().await;
     for (verb, given, optional) in [
         (
             "lookup",

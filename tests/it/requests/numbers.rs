@@ -3,8 +3,7 @@
 use async_nats::HeaderMap;
 use serde_json::{Value, json};
 
-use super::{faults, refused};
-use crate::harness::{Behaviour, Extension};
+use super::{faults, played, refused};
 use crate::rig::Rig;
 use crate::site::{Site, extensions, subject};
 
@@ -87,8 +86,7 @@ async fn requests_may_write_whole_numbers_as_they_like() {
 
 #[tokio::test]
 async fn a_deadline_in_a_header_is_read_likewise() {
-    let (site, _daemon) = Site::served().await;
-    let extension = Extension::at(&site.nats.url(), "beamline.ext.plain.v1", Behaviour::Echo).await;
+    let (site, _daemon, extension) = played().await;
     let call = async |deadline: &str| {
         let mut headers = HeaderMap::new();
         headers.insert("Beamline-Deadline-Ms", deadline);
@@ -98,7 +96,7 @@ async fn a_deadline_in_a_header_is_read_likewise() {
             .request_with_headers(&subject("invoke"), headers, body)
             .await
     };
-    for deadline in ["50", "50.0", "5e1"] {
+    for deadline in ["15000", "15000.0", "15e3"] {
         call(deadline).await.ok();
         let left = extension
             .last()
@@ -107,7 +105,7 @@ async fn a_deadline_in_a_header_is_read_likewise() {
             .unwrap()
             .as_str()
             .to_owned();
-        assert!(left.parse::<u64>().unwrap() <= 50, "{deadline}: {left}");
+        assert!(left.parse::<u64>().unwrap() <= 15_000, "{deadline}: {left}");
     }
     for deadline in ["1.5", "-1", "soon", "1e999999999", ""] {
         let (field, message) = refused(&call(deadline).await);

@@ -1,7 +1,5 @@
 //! The stream over a real socket.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -55,12 +53,16 @@ impl Watcher {
 
     /// The next message of a kind.
     async fn wait(&mut self, wanted: &str) -> Value {
-        loop {
-            let (kind, data) = self.next().await.expect("more messages");
-            if kind == wanted {
-                return data;
+        let waiting = async {
+            loop {
+                let (kind, data) = self.next().await.expect("more messages");
+                if kind == wanted {
+                    return data;
+                }
             }
-        }
+        };
+        let found = timeout(DEADLINE, waiting).await;
+        found.unwrap_or_else(|_| panic!("no {wanted}"))
     }
 
     /// The snapshot: its beginning and its rows.
@@ -112,12 +114,28 @@ async fn a_watcher_is_told_everything_then_what_changes() {
     call(&site, "guard", 1).await;
     guard.behave(Behaviour::error(500));
     call(&site, "guard", 3).await;
-    let note = loop {
-        let note = watcher.wait("note").await;
-        if note["id"] == "guard" {
-            break note;
+    // Its row follows the note at once, or was told just before. The calls are told once, when their
+    // interval is over, and there may be two of them.
+    let calls = |point: &Value| point[0].as_u64().unwrap_or(0) + point[1].as_u64().unwrap_or(0);
+    let (mut note, mut open, mut told) = (Value::Null, Value::Null, 0);
+    let hearing = async {
+        while note.is_null() || open.is_null() || told < 4 {
+            let (kind, data) = watcher.next().await.expect("more messages");
+            match kind.as_str() {
+                "note" if note.is_null() && data["id"] == "guard" => note = data,
+                "rows" => {
+                    let guard = row(data["rows"].as_array().unwrap(), "guard");
+                    if let Some(guard) = guard.filter(|row| row["circuit"] == "open") {
+                        open = guard.clone();
+                    }
+                }
+                "tick" => told += calls(&data["guard"]),
+                _ => {}
+            }
         }
     };
+    let heard = timeout(DEADLINE, hearing).await;
+    assert!(heard.is_ok(), "{note}, {open}, {told} calls");
     assert_eq!(
         (note["tone"].as_str(), note["text"].as_str()),
         (
@@ -125,14 +143,6 @@ async fn a_watcher_is_told_everything_then_what_changes() {
             Some("circuit opened: too many failures in a row (3 failures; last: error)")
         )
     );
-    // Its row follows at once, or was told just before.
-    let open = loop {
-        let changed = watcher.wait("rows").await;
-        match row(changed["rows"].as_array().unwrap(), "guard") {
-            Some(row) if row["circuit"] == "open" => break row.clone(),
-            _ => {}
-        }
-    };
     assert_eq!(
         (&open["state"], &open["success_rate"]),
         (&json!("open"), &json!(0.25))
@@ -140,25 +150,14 @@ async fn a_watcher_is_told_everything_then_what_changes() {
     let stats = watcher.wait("stats").await;
     assert_eq!(stats["invocations"]["success"], 1);
 
-    // The calls are in the history of whoever comes later, once the interval is over.
-    let point = loop {
-        let points = watcher.wait("tick").await;
-        if !points["guard"].is_null() {
-            break points["guard"].clone();
-        }
-    };
+    // The calls are in the history of whoever comes later, too.
     let mut later = Watcher::of(&daemon).await;
     let (hello, rows) = later.snapshot().await;
     let history = row(&rows, "guard").unwrap()["history"]
         .as_array()
         .unwrap()
         .clone();
-    let calls = |point: &Value| point[0].as_u64().unwrap_or(0) + point[1].as_u64().unwrap_or(0);
-    assert_eq!(
-        history.iter().map(calls).sum::<u64>(),
-        4,
-        "{history:?} {point}"
-    );
+    assert_eq!(history.iter().map(calls).sum::<u64>(), 4, "{history:?}");
     assert!(hello["notes"].as_array().unwrap().contains(&note));
 }
 
@@ -190,7 +189,7 @@ async fn it_tells_what_a_database_brings_and_ends_with_the_daemon() {
     }
     daemon.sigterm();
     while watcher.next().await.is_some() {}
-    assert_eq!(daemon.wait_exit(Duration::from_secs(10)).await, 0);
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
 }
 
 #[tokio::test]

@@ -379,7 +379,7 @@ mod tests {
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (server, _) = listener.accept().unwrap();
         server
-            .set_read_timeout(Some(Duration::from_secs(5)))
+            .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         let outbox = Arc::<Outbox>::default();
         outbox.open(Writer::new(Arc::new(socket), None), |_, _| {});
@@ -413,7 +413,8 @@ mod tests {
             outbox.close();
             closed.send(()).unwrap();
         });
-        is_closed.recv_timeout(Duration::from_secs(2)).unwrap();
+        // The sender would wait for ever.
+        is_closed.recv_timeout(Duration::from_secs(20)).unwrap();
         sending.join().unwrap();
     }
 }
