@@ -155,7 +155,7 @@ impl Simulation {
                 bytes: bytes::Bytes::new(),
                 state_at: 0,
             }),
-            database: Some(PostgresSource::new(Arc::clone(&pool), Arc::new(policy()))),
+            database: Some(PostgresSource::new(Arc::clone(&pool), Arc::new(policy())).into()),
             fixtures: None::<NoFixtures>,
             status: Arc::clone(&status),
             progress: progress.clone(),

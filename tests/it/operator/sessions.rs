@@ -301,7 +301,10 @@ async fn one_sidecar_differs() {
     let all = eventually("a row for each", DEADLINE, async || {
         let page = session.page.clone();
         let all = session.block(&["stats --all"]).await;
-        if ["pod-1", "pod-2", "pod-3"].iter().all(|pod| all.contains(pod)) {
+        if ["pod-1", "pod-2", "pod-3"]
+            .iter()
+            .all(|pod| all.contains(pod))
+        {
             return Ok(all);
         }
         session.page = page;

@@ -66,7 +66,7 @@ impl Following {
                 bytes: bytes::Bytes::new(),
                 state_at: 0,
             }),
-            database: Some(source(pool_url)),
+            database: Some(source(pool_url).into()),
             fixtures: None::<NoFixtures>,
             status: Arc::clone(&status),
             progress: progress.clone(),
