@@ -31,7 +31,7 @@ use crate::service::clock::Clock;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue, Signal};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
-use crate::service::live::{self, Live, Notes};
+use crate::service::live::{self, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
 use crate::service::observe::Observers;
@@ -277,9 +277,8 @@ impl Shared {
 
     /// The data of the status page, until `stop`.
     pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
-        let live = Live::new(Arc::clone(&self.health));
-        let (stats, observers) = (Arc::clone(&self.stats), self.observers.clone());
-        Arc::new(Feed::new(live, stats, observers, stop))
+        let (health, stats) = (Arc::clone(&self.health), Arc::clone(&self.stats));
+        Arc::new(Feed::new(health, stats, self.observers.clone(), stop))
     }
 
     /// What the HTTP server answers from.

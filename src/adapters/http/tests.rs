@@ -18,7 +18,6 @@ use super::live::Feed;
 use super::*;
 use crate::config::{TokenTable, TokensFile};
 use crate::documents::desk::testing::desk;
-use crate::service::live::Live;
 use crate::service::observe::{Observation, Observer};
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
@@ -74,7 +73,6 @@ impl Server {
         progress.announce(1);
         let (desk, cancel) = (desk(progress), CancellationToken::new());
         let give_up = CancellationToken::new();
-        let live = Live::new(Arc::clone(&desk.health));
         let refusals = Arc::<Refusals>::default();
         let state = State {
             readiness: Arc::clone(&readiness),
@@ -87,7 +85,7 @@ impl Server {
                 hosts: vec!["Registry.Example".to_owned()],
             }),
             feed: Arc::new(Feed::new(
-                live,
+                Arc::clone(&desk.health),
                 Arc::clone(&desk.stats),
                 Observers::new(Vec::new()),
                 cancel.clone(),

@@ -45,7 +45,7 @@ words! {
 
 impl Note {
     /// Whether `other` is a repetition.
-    pub(super) fn repeats(&self, other: &Self) -> bool {
+    pub fn repeats(&self, other: &Self) -> bool {
         (&self.id, &self.text) == (&other.id, &other.text)
     }
 
@@ -148,7 +148,7 @@ const fn reason(reason: Reason) -> &'static str {
 
 /// In hundredths of a percent, and never rounded up: a rate just below 99.5 % must not be shown as
 /// that. What is added is for shares that are no binary fractions.
-pub(super) fn per_10k(share: f64) -> f64 {
+pub fn per_10k(share: f64) -> f64 {
     (share * 1e4 + 1e-6).floor()
 }
 
@@ -355,6 +355,18 @@ mod tests {
         check(&Observation::Overloaded(Overload::Requests), None);
         let connection = "lookup";
         check(&Observation::SlowConsumer(connection), None);
+    }
+
+    #[test]
+    fn a_share_is_rounded_down_and_loses_nothing_by_that_where_it_is_exact() {
+        for calls in 1..=300_u32 {
+            for successes in 0..=calls {
+                let share = f64::from(successes) / f64::from(calls);
+                let expected = f64::from(successes * 10_000 / calls);
+                assert_eq!(per_10k(share), expected, "{successes}/{calls}");
+            }
+        }
+        assert_eq!(per_10k(0.999_999), 9999.0);
     }
 
     /// Enabling resets circuits too, also automatically.

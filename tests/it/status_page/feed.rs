@@ -101,11 +101,11 @@ async fn a_watcher_is_told_everything_then_what_changes() {
     let before = row(&rows, "guard").unwrap();
     assert_eq!(
         (
-            &before["circuit"],
+            &before["state"],
             &before["success_rate"],
             &before["history"]
         ),
-        (&json!("closed"), &Value::Null, &json!([]))
+        (&json!("no_data"), &Value::Null, &json!([]))
     );
     assert_eq!(row(&rows, "off").unwrap()["enabled"], false);
 
@@ -129,7 +129,7 @@ async fn a_watcher_is_told_everything_then_what_changes() {
     let open = loop {
         let changed = watcher.wait("rows").await;
         match row(changed["rows"].as_array().unwrap(), "guard") {
-            Some(row) if row["circuit"] == "open" => break row.clone(),
+            Some(row) if row["state"] == "open" => break row.clone(),
             _ => {}
         }
     };

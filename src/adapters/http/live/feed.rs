@@ -8,12 +8,15 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::board::{Board, Changes};
 use super::watcher::{Opening, ROWS_PER_MESSAGE, Watcher};
 use crate::documents;
+use crate::documents::live::Row;
 use crate::domain::ids::ExtensionId;
 use crate::domain::lock::locked;
 use crate::service::boundary::survived_now;
-use crate::service::live::{Changes, INTERVAL, Live, Note, Notes, Point, Row};
+use crate::service::health::Health;
+use crate::service::live::{INTERVAL, Note, Notes, Point};
 use crate::service::observe::Observers;
 use crate::service::stats::Stats;
 
@@ -29,7 +32,8 @@ pub(super) const BACKLOG: usize = 64;
 /// What every watcher gets.
 #[derive(Debug)]
 pub struct Feed {
-    live: Mutex<Live>,
+    board: Mutex<Board>,
+    health: Arc<Health>,
     stats: Arc<Stats>,
     messages: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
@@ -44,13 +48,14 @@ pub struct Feed {
 impl Feed {
     /// A feed without watchers yet, which ends with `stop`.
     pub fn new(
-        live: Live,
+        health: Arc<Health>,
         stats: Arc<Stats>,
         observers: Observers,
         stop: CancellationToken,
     ) -> Self {
         Self {
-            live: Mutex::new(live),
+            board: Mutex::default(),
+            health,
             stats,
             messages: broadcast::Sender::new(BACKLOG),
             places: Arc::new(Semaphore::new(MAX_WATCHERS)),
@@ -97,12 +102,12 @@ impl Feed {
 
     /// A snapshot, and all messages that come after it.
     pub(super) fn open(&self) -> (Opening, broadcast::Receiver<Bytes>) {
-        let mut live = locked(&self.live);
+        let mut board = locked(&self.board);
         // The others must not miss what the refresh finds.
-        self.tell_changes(&live.refresh());
-        let notes = live.notes();
+        self.tell_changes(&board.replace(self.fresh()));
+        let notes: Vec<_> = board.notes.iter().cloned().collect();
         let receiver = self.messages.subscribe();
-        drop(live);
+        drop(board);
         self.arrival.notify_one();
         let hello = documents::live::hello(&self.figures(), &notes);
         (Opening::Hello(hello), receiver)
@@ -110,33 +115,40 @@ impl Feed {
 
     /// The next `count` rows of a snapshot.
     pub(super) fn rows(&self, last: Option<&ExtensionId>, count: usize) -> Vec<(Row, Vec<Point>)> {
-        locked(&self.live).rows(last, count)
+        locked(&self.board).rows(last, count)
+    }
+
+    fn fresh(&self) -> impl Iterator<Item = Row> {
+        self.health.all().map(|standing| Row::of(&standing))
     }
 
     fn note(&self, note: Note) {
-        let mut live = locked(&self.live);
+        let mut board = locked(&self.board);
         let (id, message) = (note.id.clone(), documents::live::note(&note));
-        if !live.note(note) || !self.is_watched() {
+        if !board.note(note) || !self.is_watched() {
             return;
         }
         self.tell("note", &message);
-        if let Some(row) = id.and_then(|id| live.refresh_one(&id)) {
+        let standing = id.and_then(|id| self.health.of(id.as_str()).ok());
+        if let Some(row) = standing.and_then(|standing| board.put(Row::of(&standing))) {
             self.tell("rows", &documents::live::changes(&[row], &[]));
         }
     }
 
     fn sample(&self) {
-        let mut live = locked(&self.live);
-        let points = live.sample(Instant::now());
+        let runtimes = self.stats.runtimes.all();
+        let health = runtimes.iter().map(|it| (&it.id, &it.health));
+        let mut board = locked(&self.board);
+        let points = board.history.sample(health, Instant::now());
         if self.is_watched() {
             self.tell("tick", &documents::live::tick(&points));
         } else {
-            live.rest();
+            board.rest();
         }
     }
 
     fn refresh(&self) {
-        self.tell_changes(&locked(&self.live).refresh());
+        self.tell_changes(&locked(&self.board).replace(self.fresh()));
         self.tell("stats", &self.figures());
     }
 
