@@ -128,19 +128,26 @@ impl Shared {
         let envelopes = Envelopes::new(&instance_id, boot, clock);
         let (event_observer, events) = events::channel(envelopes);
         let skipped = Arc::<Skipped>::default();
-        let sources = Sources {
+        let alive = Alive::default();
+        let stats = Arc::new(Stats {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
+            runtimes: Arc::clone(&runtimes),
+            skipped: Arc::clone(&skipped),
+            alive: alive.clone(),
+            settings: settings.distinct.clone(),
+            instance_id: instance_id.clone(),
+            started: Instant::now(),
+        });
+        let sources = Sources {
+            stats: Arc::clone(&stats),
             log_lines_dropped,
             events_dropped: events.dropped.clone(),
-            skipped: Arc::clone(&skipped),
         };
         let extensions = ExtensionSources {
-            catalog: Arc::clone(&catalog),
+            selector: Arc::clone(&selector),
             runtimes: Arc::clone(&runtimes),
-            circuits: Arc::clone(&circuits),
-            clock,
         };
         let metrics = Arc::new(Metrics::new(sources, extensions));
         let changes = event_observer.changes(&instance_id);
@@ -156,18 +163,6 @@ impl Shared {
             let (skipped, observers) = (Arc::clone(&skipped), observers.clone());
             Arc::new(PostgresHealth::new(pool, &instance_id, skipped, observers))
         });
-        let alive = Alive::default();
-        let stats = Stats {
-            catalog: Arc::clone(&catalog),
-            status: Arc::clone(&status),
-            lookups: Arc::clone(&lookups),
-            runtimes: Arc::clone(&runtimes),
-            skipped,
-            alive: alive.clone(),
-            settings: settings.distinct.clone(),
-            instance_id,
-            started: Instant::now(),
-        };
         let tools = Tools {
             selector,
             runtimes,
@@ -186,7 +181,7 @@ impl Shared {
             observers,
             readiness: Arc::default(),
             lookups,
-            stats: Arc::new(stats),
+            stats,
             metrics,
             tools,
             fleet,

@@ -17,26 +17,21 @@ use prometheus_client::encoding::DescriptorEncoder;
 
 use super::page::{ConstHistogram, Page};
 use crate::domain::breaker::CircuitState;
-use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
 use crate::domain::health::HealthSums;
 use crate::domain::listing::PageRequest;
-use crate::service::circuits::{Circuit, Circuits};
-use crate::service::clock::Clock;
+use crate::service::circuits::Circuit;
 use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
 use crate::service::meter::Counter;
+use crate::service::selection::Selector;
 
 /// What the metrics of extensions read.
 #[derive(Debug, Clone)]
 pub struct ExtensionSources {
-    /// The extensions there are.
-    pub catalog: Arc<Catalog>,
+    /// The extensions there are, and their circuits.
+    pub selector: Arc<Selector>,
     /// The outcomes of their calls.
     pub runtimes: Arc<Runtimes>,
-    /// Their circuits.
-    pub circuits: Arc<Circuits>,
-    /// The clock of the circuits.
-    pub clock: Clock,
 }
 
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
@@ -104,7 +99,7 @@ impl Collector for ExtensionSources {
 
 impl ExtensionSources {
     fn extensions(&self) -> Vec<Extension> {
-        let (all, _) = self.catalog.list(&PageRequest {
+        let (all, _) = self.selector.catalog.list(&PageRequest {
             limit: usize::MAX,
             ..PageRequest::default()
         });
@@ -118,13 +113,13 @@ impl ExtensionSources {
     }
 
     fn circuits(&self, extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
-        let now = self.clock.tick();
+        let now = self.selector.clock.tick();
         let mut circuits = Vec::new();
         for Extension { entry, .. } in extensions {
             let extension = entry.extension();
             for candidate in entry.candidates() {
                 let version = candidate.resolve(extension).version;
-                if let Some(circuit) = self.circuits.of(extension, version) {
+                if let Some(circuit) = self.selector.circuits.of(extension, version) {
                     let (id, version) = (extension.id.as_str(), version.as_str());
                     let labels = [("extension_id", id), ("version", version)];
                     circuits.push((labels, circuit.view(now).state, circuit));

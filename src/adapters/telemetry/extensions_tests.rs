@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use super::*;
 use crate::adapters::telemetry::page::undescribed;
-use crate::domain::catalog::{CatalogWriter, Change};
+use crate::domain::catalog::{Catalog, CatalogWriter, Change};
 use crate::domain::context::Context;
 use crate::domain::extension::{Extension as Record, Incarnation, Version};
 use crate::domain::ids::ExtensionId;
@@ -33,13 +33,11 @@ fn sources() -> (Tools, CatalogWriter, Registry) {
         upserts: vec![entry(a), entry(extension("b")), entry(off)],
         ..change(1)
     });
-    let tools = tools(Arc::clone(&catalog));
+    let tools = tools(catalog);
     let mut registry = Registry::default();
     registry.register_collector(Box::new(ExtensionSources {
-        catalog,
+        selector: Arc::clone(&tools.selector),
         runtimes: Arc::clone(&tools.runtimes),
-        circuits: Arc::clone(&tools.circuits),
-        clock: tools.clock,
     }));
     (tools, writer, registry)
 }
@@ -211,10 +209,8 @@ fn the_page_of_many_called_extensions_is_not_too_large() {
     }
     let mut registry = Registry::default();
     registry.register_collector(Box::new(ExtensionSources {
-        catalog,
-        runtimes: Arc::clone(&tools.runtimes),
-        circuits: Arc::clone(&tools.circuits),
-        clock: tools.clock,
+        selector: tools.selector,
+        runtimes: tools.runtimes,
     }));
     let mut page = String::new();
     text::encode(&mut page, &registry).unwrap();

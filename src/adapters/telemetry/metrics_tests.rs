@@ -1,15 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::*;
 use crate::adapters::telemetry::page::undescribed;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
+use crate::domain::distinct::Distinct;
 use crate::domain::overload::Overload;
 use crate::domain::quarantine::Quarantine;
+use crate::service::fleet::Alive;
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
 use crate::service::observe::{ListenerState, Trigger};
+use crate::service::stats::Stats;
 use crate::service::status::{SourceMode, Status};
 use crate::service::trouble::DatabaseError;
 
@@ -26,24 +31,27 @@ fn names(page: &str) -> Vec<&str> {
 fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     let (catalog, mut writer) = Catalog::new();
     let status = Arc::new(Status::new(SourceMode::Auto, Duration::from_secs(60)));
-    let lookups = Arc::new(Lookups::new(Arc::new(crate::service::testing::selector(
-        Arc::clone(&catalog),
-        None,
-    ))));
     let tools = crate::service::testing::tools(Arc::clone(&catalog));
-    let extensions = ExtensionSources {
-        catalog: Arc::clone(&catalog),
-        runtimes: tools.runtimes,
-        circuits: tools.circuits,
-        clock: tools.clock,
-    };
-    let sources = Sources {
+    let lookups = Arc::new(Lookups::new(Arc::clone(&tools.selector)));
+    let stats = Stats {
         catalog,
         status: Arc::clone(&status),
         lookups: Arc::clone(&lookups),
+        runtimes: Arc::clone(&tools.runtimes),
+        skipped: Arc::default(),
+        alive: Alive::default(),
+        settings: Distinct::default(),
+        instance_id: "test".to_owned(),
+        started: Instant::now(),
+    };
+    let extensions = ExtensionSources {
+        selector: tools.selector,
+        runtimes: tools.runtimes,
+    };
+    let sources = Sources {
+        stats: Arc::new(stats),
         log_lines_dropped: Count::default(),
         events_dropped: Count::default(),
-        skipped: Arc::default(),
     };
     let metrics = Metrics::new(sources, extensions);
     let before = metrics.render();
