@@ -19,7 +19,7 @@ pub use super::collector::Sources;
 pub use super::extensions::ExtensionSources;
 use super::page::help;
 use super::text;
-use crate::service::observe::{DropReason, Observation, Observer};
+use crate::service::observe::{DropReason, Load, Observation, Observer};
 
 /// Everything that can be scraped.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl MetricsObserver {
 impl Observer for MetricsObserver {
     fn observe(&self, observation: &Observation) {
         let counter = match observation {
-            Observation::Loaded { duration, .. } | Observation::Unchanged(duration) => {
+            Observation::Loaded(Load { duration, .. }) | Observation::Unchanged(duration) => {
                 return self.sync_duration.observe(duration.as_secs_f64());
             }
             Observation::LoadFailed { .. } => &self.sync_errors,
