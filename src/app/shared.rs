@@ -18,7 +18,7 @@ use crate::adapters::postgres::{
     Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
-use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
+use crate::adapters::telemetry::metrics::{Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
 use crate::documents::desk::Desk;
@@ -140,16 +140,12 @@ impl Shared {
             instance_id: instance_id.clone(),
             started: Instant::now(),
         });
-        let sources = Sources {
+        let metrics = Arc::new(Metrics::new(Sources {
             stats: Arc::clone(&stats),
+            selector: Arc::clone(&selector),
             log_lines_dropped,
             events_dropped: events.dropped.clone(),
-        };
-        let extensions = ExtensionSources {
-            selector: Arc::clone(&selector),
-            runtimes: Arc::clone(&runtimes),
-        };
-        let metrics = Arc::new(Metrics::new(sources, extensions));
+        }));
         let changes = event_observer.changes(&instance_id);
         let automatic = Automatic::new(health.auto_disable, &circuits, changes);
         let mut observers = automatic.observers();

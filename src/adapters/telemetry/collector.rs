@@ -13,6 +13,7 @@ use super::page::{ConstHistogram, Page};
 use crate::domain::catalog::ActiveSource;
 use crate::service::meter::Count;
 use crate::service::observe::ListenerState;
+use crate::service::selection::Selector;
 use crate::service::stats::Stats;
 
 /// What the metrics read.
@@ -20,6 +21,8 @@ use crate::service::stats::Stats;
 pub struct Sources {
     /// What `stats` reads, too.
     pub stats: Arc<Stats>,
+    /// The extensions there are, and their circuits.
+    pub selector: Arc<Selector>,
     /// Log lines that were dropped.
     pub log_lines_dropped: Count,
     /// Events that were not published.
@@ -32,7 +35,8 @@ impl Collector for Sources {
         self.catalog(&mut page)?;
         self.links(&mut page)?;
         self.losses(&mut page)?;
-        self.lookups(&mut page)
+        self.lookups(&mut page)?;
+        self.extensions(&mut page)
     }
 }
 

@@ -12,27 +12,15 @@
 use std::fmt::Error;
 use std::sync::Arc;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-
+use super::collector::Sources;
 use super::page::{ConstHistogram, Page};
 use crate::domain::breaker::CircuitState;
 use crate::domain::entry::Entry;
 use crate::domain::health::HealthSums;
 use crate::domain::listing::PageRequest;
 use crate::service::circuits::Circuit;
-use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
+use crate::service::invoke::{Runtime, VersionRuntime};
 use crate::service::meter::Counter;
-use crate::service::selection::Selector;
-
-/// What the metrics of extensions read.
-#[derive(Debug, Clone)]
-pub struct ExtensionSources {
-    /// The extensions there are, and their circuits.
-    pub selector: Arc<Selector>,
-    /// The outcomes of their calls.
-    pub runtimes: Arc<Runtimes>,
-}
 
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
@@ -87,24 +75,21 @@ impl Calls {
     }
 }
 
-impl Collector for ExtensionSources {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut page = Page(encoder);
-        let extensions = self.extensions();
-        self.circuits(&extensions, &mut page)?;
-        health(&extensions, &mut page)?;
-        invocations(&extensions, &mut page)
+impl Sources {
+    pub(super) fn extensions(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let extensions = self.known();
+        self.circuits(&extensions, page)?;
+        health(&extensions, page)?;
+        invocations(&extensions, page)
     }
-}
 
-impl ExtensionSources {
-    fn extensions(&self) -> Vec<Extension> {
+    fn known(&self) -> Vec<Extension> {
         let (all, _) = self.selector.catalog.list(&PageRequest {
             limit: usize::MAX,
             ..PageRequest::default()
         });
         let all = all.entries.into_iter().map(|entry| {
-            let runtime = self.runtimes.known(entry.extension());
+            let runtime = self.stats.runtimes.known(entry.extension());
             let calls = runtime.and_then(|runtime| Calls::of(&entry, runtime));
             Extension { entry, calls }
         });

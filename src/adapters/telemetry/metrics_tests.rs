@@ -1,21 +1,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::*;
 use crate::adapters::telemetry::page::undescribed;
 use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
-use crate::domain::distinct::Distinct;
 use crate::domain::overload::Overload;
 use crate::domain::quarantine::Quarantine;
-use crate::service::fleet::Alive;
-use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
 use crate::service::observe::{ListenerState, Trigger};
-use crate::service::stats::Stats;
 use crate::service::status::{SourceMode, Status};
+use crate::service::testing::{stats, tools};
 use crate::service::trouble::DatabaseError;
 
 fn names(page: &str) -> Vec<&str> {
@@ -30,30 +25,15 @@ fn names(page: &str) -> Vec<&str> {
 #[test]
 fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     let (catalog, mut writer) = Catalog::new();
-    let status = Arc::new(Status::new(SourceMode::Auto, Duration::from_secs(60)));
-    let tools = crate::service::testing::tools(Arc::clone(&catalog));
-    let lookups = Arc::new(Lookups::new(Arc::clone(&tools.selector)));
-    let stats = Stats {
-        catalog,
-        status: Arc::clone(&status),
-        lookups: Arc::clone(&lookups),
-        runtimes: Arc::clone(&tools.runtimes),
-        skipped: Arc::default(),
-        alive: Alive::default(),
-        settings: Distinct::default(),
-        instance_id: "test".to_owned(),
-        started: Instant::now(),
-    };
-    let extensions = ExtensionSources {
+    let tools = tools(catalog);
+    let status = Status::new(SourceMode::Auto, Duration::from_secs(60));
+    let stats = Arc::new(stats(&tools, status));
+    let metrics = Metrics::new(Sources {
+        stats: Arc::clone(&stats),
         selector: tools.selector,
-        runtimes: tools.runtimes,
-    };
-    let sources = Sources {
-        stats: Arc::new(stats),
         log_lines_dropped: Count::default(),
         events_dropped: Count::default(),
-    };
-    let metrics = Metrics::new(sources, extensions);
+    });
     let before = metrics.render();
     assert_eq!(
         names(&before),
@@ -86,7 +66,8 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         epoch: None,
         revision: 42,
     });
-    status.set_listener(ListenerState::Polling);
+    stats.status.set_listener(ListenerState::Polling);
+    let lookups = &stats.lookups;
     lookups
         .one("unknown", None, Context::default())
         .unwrap_err();
