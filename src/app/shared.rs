@@ -278,7 +278,6 @@ impl Shared {
         let addr = settings.http.addr;
         http::State {
             readiness: Arc::clone(&self.readiness),
-            status: Arc::clone(&self.status),
             render_metrics: Arc::new(move |format| match format {
                 http::MetricsFormat::Text => metrics.render_text(),
                 http::MetricsFormat::OpenMetrics => metrics.render(),

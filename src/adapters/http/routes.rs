@@ -126,7 +126,7 @@ pub(super) fn too_large() -> HttpError {
 
 /// What every response carries: how old the data is, and that browsers must not guess its type.
 fn annotate(state: &State, response: Response) -> Response {
-    let annotations = state.status.annotations();
+    let annotations = state.desk.stats.status.annotations();
     let stale_ms = annotations.and_then(|it| it.stale_ms);
     let stale_ms = stale_ms.map(|ms| [(STALE_MS, ms.to_string())]);
     let fixtures = annotations.is_some_and(|it| it.fixtures);

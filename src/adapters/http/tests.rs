@@ -21,7 +21,6 @@ use crate::documents::desk::testing::desk;
 use crate::service::observe::{Observation, Observer};
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
-use crate::service::status::SourceMode;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "admin-token-00000";
@@ -76,7 +75,6 @@ impl Server {
         let refusals = Arc::<Refusals>::default();
         let state = State {
             readiness: Arc::clone(&readiness),
-            status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
             access: Arc::new(Access {
                 tokens,
                 admin_enabled: true,
