@@ -267,9 +267,8 @@ impl Shared {
     }
 
     /// The data of the status page, until `stop`.
-    pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
-        let (health, stats) = (Arc::clone(&self.health), Arc::clone(&self.stats));
-        Arc::new(Feed::new(health, stats, self.observers.clone(), stop))
+    pub(super) fn feed(&self, desk: Arc<Desk>, stop: CancellationToken) -> Arc<Feed> {
+        Arc::new(Feed::new(desk, self.observers.clone(), stop))
     }
 
     /// What the HTTP server answers from.

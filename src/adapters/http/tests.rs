@@ -83,8 +83,7 @@ impl Server {
                 hosts: vec!["Registry.Example".to_owned()],
             }),
             feed: Arc::new(Feed::new(
-                Arc::clone(&desk.health),
-                Arc::clone(&desk.stats),
+                Arc::clone(&desk),
                 Observers::new(Vec::new()),
                 cancel.clone(),
             )),

@@ -11,14 +11,13 @@ use tokio_util::sync::CancellationToken;
 use super::board::{Board, Changes};
 use super::watcher::{Opening, ROWS_PER_MESSAGE, Watcher};
 use crate::documents;
+use crate::documents::desk::Desk;
 use crate::documents::live::Row;
 use crate::domain::ids::ExtensionId;
 use crate::domain::lock::locked;
 use crate::service::boundary::survived_now;
-use crate::service::health::Health;
 use crate::service::live::{INTERVAL, Note, Notes, Point};
 use crate::service::observe::Observers;
-use crate::service::stats::Stats;
 
 /// Watchers at a time. Each holds one of the server's connections.
 pub(super) const MAX_WATCHERS: usize = 16;
@@ -32,9 +31,8 @@ pub(super) const BACKLOG: usize = 64;
 /// What every watcher gets.
 #[derive(Debug)]
 pub struct Feed {
+    desk: Arc<Desk>,
     board: Mutex<Board>,
-    health: Arc<Health>,
-    stats: Arc<Stats>,
     messages: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
     /// A watcher came.
@@ -47,16 +45,10 @@ pub struct Feed {
 
 impl Feed {
     /// A feed without watchers yet, which ends with `stop`.
-    pub fn new(
-        health: Arc<Health>,
-        stats: Arc<Stats>,
-        observers: Observers,
-        stop: CancellationToken,
-    ) -> Self {
+    pub fn new(desk: Arc<Desk>, observers: Observers, stop: CancellationToken) -> Self {
         Self {
+            desk,
             board: Mutex::default(),
-            health,
-            stats,
             messages: broadcast::Sender::new(BACKLOG),
             places: Arc::new(Semaphore::new(MAX_WATCHERS)),
             arrival: Notify::new(),
@@ -119,7 +111,7 @@ impl Feed {
     }
 
     fn fresh(&self) -> impl Iterator<Item = Row> {
-        self.health.all().map(|standing| Row::of(&standing))
+        self.desk.health.all().map(|standing| Row::of(&standing))
     }
 
     fn note(&self, note: Note) {
@@ -129,14 +121,14 @@ impl Feed {
             return;
         }
         self.tell("note", &message);
-        let standing = id.and_then(|id| self.health.of(id.as_str()).ok());
+        let standing = id.and_then(|id| self.desk.health.of(id.as_str()).ok());
         if let Some(row) = standing.and_then(|standing| board.put(Row::of(&standing))) {
             self.tell("rows", &documents::live::changes(&[row], &[]));
         }
     }
 
     fn sample(&self) {
-        let runtimes = self.stats.runtimes.all();
+        let runtimes = self.desk.stats.runtimes.all();
         let health = runtimes.iter().map(|it| (&it.id, &it.health));
         let mut board = locked(&self.board);
         let points = board.history.sample(health, Instant::now());
@@ -153,7 +145,7 @@ impl Feed {
     }
 
     fn figures(&self) -> Bytes {
-        let (_revision, figures) = documents::stats::stats(&self.stats, MAX_STATS);
+        let (_revision, figures) = documents::stats::stats(&self.desk.stats, MAX_STATS);
         figures
     }
 

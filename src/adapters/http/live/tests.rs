@@ -12,10 +12,8 @@ use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 
 fn feed(stop: &CancellationToken) -> Arc<Feed> {
-    let desk = desk(Progress::default());
-    let (health, stats) = (Arc::clone(&desk.health), Arc::clone(&desk.stats));
-    let observers = Observers::new(Vec::new());
-    Arc::new(Feed::new(health, stats, observers, stop.clone()))
+    let (desk, observers) = (desk(Progress::default()), Observers::new(Vec::new()));
+    Arc::new(Feed::new(desk, observers, stop.clone()))
 }
 
 /// The kind of the next message; none at the end.
