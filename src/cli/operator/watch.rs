@@ -81,8 +81,8 @@ async fn again(invocation: &Invocation) -> Session<'_> {
     }
 }
 
-/// Prints the events of one connection, until the client library has ended, as by a panic: it cannot
-/// read every header block. What waits for more of its revision is left in `together`.
+/// Prints the events of one connection, until the client library has ended, as by a panic: it
+/// cannot read every header block. What waits for more of its revision is left in `together`.
 async fn follow(session: &Session<'_>, together: &mut Option<Together>) -> Outcome<()> {
     let (subjects, screen) = (format!("{}.events.>", session.prefix), session.screen);
     let mut events = match session.asker.subscribe(subjects).await {

@@ -1,5 +1,5 @@
-//! What the page shows: a row for every extension, the last minutes of each that is called, and what
-//! happened lately.
+//! What the page shows: a row for every extension, the last minutes of each that is called, and
+//! what happened lately.
 //!
 //! Rows are made only while a page is open. History is kept all the time, so that there is one when
 //! the first watcher comes: it costs a look at two counters per extension every interval, and a
@@ -62,8 +62,8 @@ impl Board {
         self.rows = BTreeMap::new();
     }
 
-    /// The first `count` rows after `last` by id, each with its last points, oldest first, if it was
-    /// called. As of the last [`Self::replace`].
+    /// The first `count` rows after `last` by id, each with its last points, oldest first, if it
+    /// was called. As of the last [`Self::replace`].
     pub(super) fn rows(&self, last: Option<&ExtensionId>, count: usize) -> Vec<(Row, Vec<Point>)> {
         let begin = last.map_or(Bound::Unbounded, Bound::Excluded);
         let rows = self.rows.range::<ExtensionId, _>((begin, Bound::Unbounded));
