@@ -57,20 +57,6 @@ impl CircuitControl {
             version: version.to_string(),
             serving: false,
         })?;
-        let Some(fleet) = &self.fleet else {
-            let now = self.tools.clock.tick();
-            let until = order.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
-            spot.apply(order.action, now, until);
-            self.tools.observers.observe(&Observation::Ordered {
-                id: spot.id().clone(),
-                version,
-                action: order.action,
-                ttl: order.ttl,
-                reason: order.reason,
-                actor: order.actor,
-            });
-            return Ok(spot.listed());
-        };
         let wanted = Wanted {
             spot: spot.clone(),
             action: order.action,
@@ -78,7 +64,15 @@ impl CircuitControl {
             reason: order.reason,
             actor: order.actor,
         };
-        fleet.order(wanted).await?;
+        if let Some(fleet) = &self.fleet {
+            fleet.order(wanted).await?;
+        } else {
+            let now = self.tools.clock.tick();
+            let until = wanted.ttl.map_or(Tick::NEVER, |ttl| now.plus(ttl));
+            spot.apply(wanted.action, now, until);
+            let observers = &self.tools.observers;
+            observers.observe(&Observation::Ordered(wanted));
+        }
         Ok(spot.listed())
     }
 }
@@ -108,14 +102,9 @@ mod tests {
 
     impl Observer for Told {
         fn observe(&self, observation: &Observation) {
-            if let Observation::Ordered {
-                actor,
-                action,
-                reason,
-                ..
-            } = observation
-            {
-                let order = (actor.name().to_owned(), *action, reason.clone());
+            if let Observation::Ordered(order) = observation {
+                let actor = order.actor.name().to_owned();
+                let order = (actor, order.action, order.reason.clone());
                 self.0.lock().unwrap().push(order);
             }
         }

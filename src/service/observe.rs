@@ -8,7 +8,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::actor::Actor;
 use crate::domain::breaker::{Tick, Transition};
 use crate::domain::catalog::{ActiveSource, Counts};
 use crate::domain::halting::Comparison;
@@ -17,8 +16,9 @@ use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
 use crate::domain::words::words;
 use crate::service::circuits::Moved;
+use crate::service::fleet::Wanted;
 use crate::service::health::Summary;
-use crate::service::health_store::{OverrideAction, StoreError};
+use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
 use crate::service::trouble::DatabaseError;
 
@@ -138,20 +138,7 @@ pub enum Observation {
         failing: Failing,
     },
     /// An operator's order for a circuit was carried out here alone: no audit has it.
-    Ordered {
-        /// The extension.
-        id: ExtensionId,
-        /// Its version.
-        version: VersionName,
-        /// What was to be done.
-        action: OverrideAction,
-        /// For how long; `None` until the next order.
-        ttl: Option<Duration>,
-        /// Why, in the operator's words.
-        reason: Option<String>,
-        /// The actor.
-        actor: Actor,
-    },
+    Ordered(Wanted),
     /// The rolling success rate of an extension crossed the minimum.
     Health(Crossed),
     /// The health of all extensions, periodically.

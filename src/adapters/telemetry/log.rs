@@ -254,17 +254,11 @@ impl Observer for LogObserver {
                 );
             }
             Observation::Circuit { moved, failing, .. } => circuit(moved, failing),
-            Observation::Ordered {
-                id,
-                version,
-                action,
-                ttl,
-                reason,
-                actor,
-            } => {
-                let (action, reason) = (action.as_str(), reason.as_deref());
-                let ttl_seconds = ttl.map(|ttl| ttl.as_secs());
-                let changed_by = actor.name();
+            Observation::Ordered(order) => {
+                let (id, version) = (order.spot.id(), order.spot.version());
+                let (action, reason) = (order.action.as_str(), order.reason.as_deref());
+                let ttl_seconds = order.ttl.map(|ttl| ttl.as_secs());
+                let changed_by = order.actor.name();
                 info!(extension_id = %id, %version, action, ttl_seconds, reason, changed_by, "circuit override");
             }
             Observation::Health(crossed) => {
