@@ -10,13 +10,13 @@ use std::time::Duration;
 
 use crate::domain::breaker::{Tick, Transition};
 use crate::domain::catalog::{ActiveSource, Counts};
-use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
 use crate::domain::words::words;
 use crate::service::circuits::Moved;
 use crate::service::fleet::Wanted;
+use crate::service::fleet::halt::Share;
 use crate::service::health::Summary;
 use crate::service::health_store::StoreError;
 use crate::service::source::SourceError;
@@ -156,12 +156,8 @@ pub enum Observation {
     },
     /// This sidecar took its share from a version that fails, for the whole fleet.
     RolloutHalted {
-        /// The extension.
-        id: ExtensionId,
-        /// Its version.
-        version: VersionName,
-        /// The outcomes of attempts.
-        figures: Comparison,
+        /// Which, with the figures that it was taken for.
+        share: Share,
         /// The revision of that change.
         revision: u64,
     },

@@ -292,12 +292,8 @@ impl Observer for LogObserver {
                 true => warn!(extension_id = %id, revision, "disabled automatically"),
                 false => info!(extension_id = %id, revision, "enabled automatically"),
             },
-            Observation::RolloutHalted {
-                id,
-                version,
-                figures,
-                revision,
-            } => {
+            Observation::RolloutHalted { share, revision } => {
+                let (id, version, figures) = (&share.id, &share.version, &share.figures);
                 let (requests, failures) = (figures.version.total(), figures.version.failures);
                 let (current_requests, current_failures) =
                     (figures.current.total(), figures.current.failures);

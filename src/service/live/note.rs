@@ -67,9 +67,10 @@ impl Note {
                 let text = format!("success rate{whose} {rate} % is {place} {least} %");
                 (tone, Some(&crossed.id), text)
             }
-            Observation::RolloutHalted { id, version, .. } => {
+            Observation::RolloutHalted { share, .. } => {
+                let version = &share.version;
                 let text = format!("rollout of {version} halted: too many of its calls fail");
-                (Tone::Bad, Some(id), text)
+                (Tone::Bad, Some(&share.id), text)
             }
             Observation::AutoSwitched { id, disabled, .. } if *disabled => {
                 (Tone::Bad, Some(id), "was disabled automatically".to_owned())
