@@ -190,7 +190,7 @@ impl HttpServer {
         };
         let listener = TcpListener::bind(addr).await;
         let listener = listener.map_err(|error| DaemonError::Http(addr, error))?;
-        let feed = shared.feed(self.stop.clone());
+        let feed = shared.feed(Arc::clone(desk), self.stop.clone());
         essential.spawn("feed", Arc::clone(&feed).run(notes));
         let state = shared.http_state(Arc::clone(desk), feed);
         let serving = http::serve(listener, state, self.stop.clone());

@@ -19,7 +19,7 @@ use crate::adapters::postgres::{
     Listener, Pool, PostgresDefinitions, PostgresHealth, PostgresSource, Reports, SetupError,
 };
 use crate::adapters::telemetry::log::LogObserver;
-use crate::adapters::telemetry::metrics::{ExtensionSources, Metrics, Sources};
+use crate::adapters::telemetry::metrics::{Metrics, Sources};
 use crate::config::Settings;
 use crate::documents;
 use crate::documents::desk::Desk;
@@ -33,7 +33,7 @@ use crate::service::definitions::Definitions;
 use crate::service::fleet::{self, Alive, FleetFigures, OverrideHandle, OverrideQueue};
 use crate::service::health::Health;
 use crate::service::invoke::{Follower, Limits, Runtimes, Tools};
-use crate::service::live::{self, Live, Notes};
+use crate::service::live::{self, Notes};
 use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
 use crate::service::observe::Observers;
@@ -128,21 +128,24 @@ impl Shared {
         let envelopes = Envelopes::new(&instance_id, boot, clock);
         let (event_observer, events) = events::channel(envelopes);
         let skipped = Arc::<Skipped>::default();
-        let sources = Sources {
+        let alive = Alive::default();
+        let stats = Arc::new(Stats {
             catalog: Arc::clone(&catalog),
             status: Arc::clone(&status),
             lookups: Arc::clone(&lookups),
+            runtimes: Arc::clone(&runtimes),
+            skipped: Arc::clone(&skipped),
+            alive: alive.clone(),
+            settings: settings.distinct.clone(),
+            instance_id: instance_id.clone(),
+            started: Instant::now(),
+        });
+        let metrics = Arc::new(Metrics::new(Sources {
+            stats: Arc::clone(&stats),
+            selector: Arc::clone(&selector),
             log_lines_dropped,
             events_dropped: events.dropped.clone(),
-            skipped: Arc::clone(&skipped),
-        };
-        let extensions = ExtensionSources {
-            catalog: Arc::clone(&catalog),
-            runtimes: Arc::clone(&runtimes),
-            circuits: Arc::clone(&circuits),
-            clock,
-        };
-        let metrics = Arc::new(Metrics::new(sources, extensions));
+        }));
         let changes = event_observer.changes(&instance_id);
         let automatic = Automatic::new(health.auto_disable, &circuits, changes);
         let mut observers = automatic.observers();
@@ -156,18 +159,6 @@ impl Shared {
             let (skipped, observers) = (Arc::clone(&skipped), observers.clone());
             Arc::new(PostgresHealth::new(pool, &instance_id, skipped, observers))
         });
-        let alive = Alive::default();
-        let stats = Stats {
-            catalog: Arc::clone(&catalog),
-            status: Arc::clone(&status),
-            lookups: Arc::clone(&lookups),
-            runtimes: Arc::clone(&runtimes),
-            skipped,
-            alive: alive.clone(),
-            settings: settings.distinct.clone(),
-            instance_id,
-            started: Instant::now(),
-        };
         let tools = Tools {
             selector,
             runtimes,
@@ -186,7 +177,7 @@ impl Shared {
             observers,
             readiness: Arc::default(),
             lookups,
-            stats: Arc::new(stats),
+            stats,
             metrics,
             tools,
             fleet,
@@ -273,10 +264,8 @@ impl Shared {
     }
 
     /// The data of the status page, until `stop`.
-    pub(super) fn feed(&self, stop: CancellationToken) -> Arc<Feed> {
-        let live = Live::new(Arc::clone(&self.health));
-        let (stats, observers) = (Arc::clone(&self.stats), self.observers.clone());
-        Arc::new(Feed::new(live, stats, observers, stop))
+    pub(super) fn feed(&self, desk: Arc<Desk>, stop: CancellationToken) -> Arc<Feed> {
+        Arc::new(Feed::new(desk, self.observers.clone(), stop))
     }
 
     /// What the HTTP server answers from.
@@ -285,7 +274,6 @@ impl Shared {
         let addr = settings.http.addr;
         http::State {
             readiness: Arc::clone(&self.readiness),
-            status: Arc::clone(&self.status),
             render_metrics: Arc::new(move |format| match format {
                 http::MetricsFormat::Text => metrics.render_text(),
                 http::MetricsFormat::OpenMetrics => metrics.render(),

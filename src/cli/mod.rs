@@ -142,13 +142,9 @@ fn headers_of(reply: &Reply) -> Vec<String> {
 
 /// An error and its causes in one line.
 fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    let causes: Vec<_> = causes.map(ToString::to_string).collect();
+    causes.join(": ")
 }
 
 /// Whether a shell asked how a line of ours goes on, and has its answer.

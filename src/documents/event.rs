@@ -123,28 +123,18 @@ impl Envelopes {
     /// The event for an observation; `None` for what is not published.
     pub fn event(&mut self, observation: &Observation) -> Option<Event> {
         let event = match observation {
-            Observation::Loaded {
-                trigger,
-                source,
-                counts,
-                changed: _,
-                revision,
-                total,
-                enabled,
-                quarantined,
-                duration,
-            } => {
+            Observation::Loaded(load) => {
                 let data = RegistryReloaded {
-                    trigger: trigger.as_str(),
-                    active_source: source.as_str(),
-                    added: counts.added,
-                    updated: counts.updated,
-                    removed: counts.removed,
-                    total: *total,
-                    enabled: *enabled,
-                    quarantined: *quarantined,
-                    revision: *revision,
-                    duration_ms: super::stats::milliseconds(*duration),
+                    trigger: load.trigger.as_str(),
+                    active_source: load.source.as_str(),
+                    added: load.counts.added,
+                    updated: load.counts.updated,
+                    removed: load.counts.removed,
+                    total: load.total,
+                    enabled: load.enabled,
+                    quarantined: load.quarantined,
+                    revision: load.revision,
+                    duration_ms: super::stats::milliseconds(load.duration),
                 };
                 self.wrap("registry_reloaded", None, data)
             }
@@ -170,22 +160,16 @@ impl Envelopes {
                     data,
                 )
             }
-            Observation::Health {
-                id,
-                version,
-                current,
-                crossing,
-                success_rate,
-                min_success_rate,
-            } => {
+            Observation::Health(crossed) => {
+                let id = crossed.id.as_str();
                 let data = RateCrossed {
-                    id: id.as_str(),
-                    version: version.as_str(),
-                    current: *current,
-                    success_rate: *success_rate,
-                    min_success_rate: *min_success_rate,
+                    id,
+                    version: crossed.version.as_str(),
+                    current: crossed.current,
+                    success_rate: crossed.success_rate,
+                    min_success_rate: crossed.min_success_rate,
                 };
-                self.wrap(crossing.as_str(), Some(id.as_str()), data)
+                self.wrap(crossed.crossing.as_str(), Some(id), data)
             }
             _ => return None,
         };

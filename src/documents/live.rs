@@ -1,51 +1,77 @@
 //! The data of the status page: compact, and only what it shows.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::stats::milliseconds;
 use super::to_bytes;
 use crate::domain::ids::{ExtensionId, VersionName};
+use crate::domain::json::JsonObject;
+use crate::domain::subject::Subject;
 use crate::service::clock::{Clock, millis};
-use crate::service::live::{Note, Point, Row};
+use crate::service::health::Standing;
+use crate::service::live::{Note, Point, per_10k};
 
-#[derive(Serialize)]
-struct RowBody<'a> {
-    id: &'a str,
+/// One extension as the page shows it, to the precision that is shown: what moves beyond it is no
+/// change.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Row {
+    /// The extension.
+    #[serde(serialize_with = "text")]
+    pub id: ExtensionId,
+    /// Its type.
     #[serde(rename = "type")]
-    kind: &'static str,
-    version: &'a str,
-    subject: &'a str,
+    pub kind: &'static str,
+    /// Its current version.
+    #[serde(serialize_with = "text")]
+    pub version: VersionName,
+    /// Where its current version listens.
+    #[serde(serialize_with = "text")]
+    pub subject: Subject,
+    /// Its owner.
     #[serde(skip_serializing_if = "Option::is_none")]
-    owner: Option<&'a str>,
+    pub owner: Option<Box<str>>,
+    /// `metadata.team`, where that is a text.
     #[serde(skip_serializing_if = "Option::is_none")]
-    team: Option<&'a str>,
-    enabled: bool,
-    auto_disabled: bool,
-    revision: u64,
-    state: &'static str,
-    /// The version that fails, where it is not the current one.
+    pub team: Option<String>,
+    /// Whether operators have it enabled.
+    pub enabled: bool,
+    /// Of its last change.
+    pub revision: u64,
+    /// The worst of the versions that take part.
+    pub state: &'static str,
+    /// Which version that is, where it fails and is not the current one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ailing: Option<&'a str>,
-    circuit: &'static str,
-    success_rate: Option<f64>,
-    p50_ms: Option<f64>,
-    p99_ms: Option<f64>,
-    /// Oldest first, up to now; absent where the page has it already.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    history: Option<Vec<Option<PointBody>>>,
+    pub ailing: Option<Box<str>>,
+    /// The share of successes of all time.
+    pub success_rate: Option<f64>,
+    /// Median latency of the latest calls.
+    pub p50_ms: Option<f64>,
+    /// 99 % of them did.
+    pub p99_ms: Option<f64>,
+}
+
+/// A row as it begins.
+#[derive(Serialize)]
+struct Whole<'a> {
+    #[serde(flatten)]
+    row: &'a Row,
+    /// Oldest first, up to now.
+    history: Vec<Option<PointBody>>,
 }
 
 /// Successes, failures, and p50 and p99 in milliseconds.
 type PointBody = (u32, u32, Option<f64>, Option<f64>);
 
 #[derive(Serialize)]
-struct Rows<'a> {
-    rows: Vec<RowBody<'a>>,
+struct Rows<'a, R> {
+    rows: R,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     gone: Vec<&'a str>,
 }
@@ -75,12 +101,14 @@ pub fn hello(stats: &Bytes, notes: &[Note]) -> Bytes {
 
 /// A part of a snapshot: rows with their history.
 pub fn rows(rows: &[(Row, Vec<Point>)]) -> Bytes {
-    let bodies = rows.iter().map(|(row, points)| RowBody {
-        history: Some(history(points)),
-        ..row_body(row)
+    let rows = rows.iter().map(|(row, points)| {
+        let points = points.iter();
+        let points = points.map(|it| (!it.is_empty()).then(|| point(it)));
+        let history = points.collect();
+        Whole { row, history }
     });
     to_bytes(&Rows {
-        rows: bodies.collect(),
+        rows: rows.collect::<Vec<_>>(),
         gone: Vec::new(),
     })
 }
@@ -88,7 +116,7 @@ pub fn rows(rows: &[(Row, Vec<Point>)]) -> Bytes {
 /// What differs from what was sent before.
 pub fn changes(rows: &[Row], gone: &[ExtensionId]) -> Bytes {
     to_bytes(&Rows {
-        rows: rows.iter().map(row_body).collect(),
+        rows,
         gone: gone.iter().map(ExtensionId::as_str).collect(),
     })
 }
@@ -104,35 +132,45 @@ pub fn note(note: &Note) -> Bytes {
     to_bytes(&note_body(note))
 }
 
-fn row_body(row: &Row) -> RowBody<'_> {
-    RowBody {
-        id: row.id.as_str(),
-        kind: row.kind.as_str(),
-        version: row.version.as_str(),
-        subject: row.subject.as_str(),
-        owner: row.owner.as_deref(),
-        team: row.team.as_deref(),
-        enabled: row.enabled,
-        auto_disabled: row.auto_disabled,
-        revision: row.revision,
-        state: row.state.as_str(),
-        ailing: row.ailing.as_ref().map(VersionName::as_str),
-        circuit: row.circuit.as_str(),
-        success_rate: row.success_per_10k.map(|share| f64::from(share) / 1e4),
-        p50_ms: row.p50_us.map(milliseconds),
-        p99_ms: row.p99_us.map(milliseconds),
-        history: None,
+impl Row {
+    /// The row of an extension.
+    pub fn of(standing: &Standing) -> Self {
+        let extension = standing.entry.extension();
+        let ailing = standing.ailing();
+        Self {
+            id: extension.id.clone(),
+            kind: extension.kind.as_str(),
+            version: extension.version.clone(),
+            subject: extension.subject.clone(),
+            owner: extension.owner.clone(),
+            team: team(&extension.metadata),
+            enabled: extension.enabled,
+            revision: extension.revision,
+            state: standing.state.as_str(),
+            ailing: ailing.map(|version| version.version.as_str().into()),
+            // Rounded down: one failure in a million is not none.
+            success_rate: standing.success_rate.map(|rate| per_10k(rate) / 1e4),
+            p50_ms: standing.p50.map(milliseconds),
+            p99_ms: standing.p99.map(milliseconds),
+        }
     }
 }
 
-fn history(points: &[Point]) -> Vec<Option<PointBody>> {
-    let points = points.iter();
-    let points = points.map(|it| (!it.is_empty()).then(|| point(it)));
-    points.collect()
+/// Rows are made every second: what cannot have a team is not read.
+fn team(metadata: &JsonObject) -> Option<String> {
+    if !metadata.as_str().contains("\"team\"") {
+        return None;
+    }
+    let members = metadata.members();
+    serde_json::from_str(members.get("team")?.get()).ok()
+}
+
+fn text<S: Serializer>(name: &impl Display, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(name)
 }
 
 fn point(point: &Point) -> PointBody {
-    let ms = |us: NonZeroU32| milliseconds(us.get().into());
+    let ms = |us: NonZeroU32| milliseconds(Duration::from_micros(us.get().into()));
     let (p50, p99) = (point.p50_us.map(ms), point.p99_us.map(ms));
     (point.successes, point.failures, p50, p99)
 }
@@ -148,9 +186,4 @@ fn note_body(note: &Note) -> NoteBody<'_> {
 
 fn epoch_ms(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, millis)
-}
-
-/// Microseconds as milliseconds.
-fn milliseconds(us: u64) -> f64 {
-    super::stats::milliseconds(Duration::from_micros(us))
 }

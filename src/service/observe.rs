@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use crate::domain::breaker::{Tick, Transition};
 use crate::domain::catalog::{ActiveSource, Counts};
-use crate::domain::halting::Comparison;
 use crate::domain::health::Crossing;
 use crate::domain::ids::{ExtensionId, VersionName};
 use crate::domain::overload::Overload;
 use crate::domain::words::words;
 use crate::service::circuits::Moved;
+use crate::service::fleet::halt::Share;
 use crate::service::health::Summary;
 use crate::service::health_store::{NewOverride, StoreError};
 use crate::service::source::SourceError;
@@ -54,27 +54,8 @@ words! {
 /// Something that happened.
 #[derive(Debug)]
 pub enum Observation {
-    /// Data was read; `counts` has what it changed.
-    Loaded {
-        /// Why it was read.
-        trigger: Trigger,
-        /// Where it came from.
-        source: ActiveSource,
-        /// What changed.
-        counts: Counts,
-        /// Which, and by which actor.
-        changed: Changed,
-        /// The catalog's revision now.
-        revision: u64,
-        /// Entries in the catalog now.
-        total: usize,
-        /// Enabled entries.
-        enabled: usize,
-        /// Faults in quarantine now.
-        quarantined: usize,
-        /// From the decision to read until everything was applied.
-        duration: Duration,
-    },
+    /// Data was read.
+    Loaded(Load),
     /// A read found nothing new; it took this long, from the decision to read until the answer.
     Unchanged(Duration),
     /// A read failed; what was served before is still served.
@@ -158,20 +139,7 @@ pub enum Observation {
     /// An operator's order for a circuit was carried out here alone: no audit has it.
     Ordered(NewOverride),
     /// The rolling success rate of an extension crossed the minimum.
-    Health {
-        /// The extension.
-        id: ExtensionId,
-        /// Its version.
-        version: VersionName,
-        /// Whether that is the current version, whose success rate is the extension's.
-        current: bool,
-        /// Which way.
-        crossing: Crossing,
-        /// The rate now, 0 to 1.
-        success_rate: f64,
-        /// The minimum.
-        min_success_rate: f64,
-    },
+    Health(Crossed),
     /// The health of all extensions, periodically.
     HealthSummary(Summary),
     /// Health could not be exchanged with the database; the next exchange makes up for it.
@@ -187,12 +155,8 @@ pub enum Observation {
     },
     /// This sidecar took its share from a version that fails, for the whole fleet.
     RolloutHalted {
-        /// The extension.
-        id: ExtensionId,
-        /// Its version.
-        version: VersionName,
-        /// The outcomes of attempts.
-        figures: Comparison,
+        /// Which, with the figures that it was taken for.
+        share: Share,
         /// The revision of that change.
         revision: u64,
     },
@@ -253,6 +217,46 @@ pub enum Observation {
         /// The first token of the reply subject, where that was the cause.
         reply_prefix: Option<String>,
     },
+}
+
+/// What was read, and what it changed.
+#[derive(Debug)]
+pub struct Load {
+    /// Why it was read.
+    pub trigger: Trigger,
+    /// Where it came from.
+    pub source: ActiveSource,
+    /// What changed.
+    pub counts: Counts,
+    /// Which, and by which actor.
+    pub changed: Changed,
+    /// The catalog's revision now.
+    pub revision: u64,
+    /// Entries in the catalog now.
+    pub total: usize,
+    /// Enabled entries.
+    pub enabled: usize,
+    /// Faults in quarantine now.
+    pub quarantined: usize,
+    /// From the decision to read until everything was applied.
+    pub duration: Duration,
+}
+
+/// A success rate that crossed the minimum.
+#[derive(Debug)]
+pub struct Crossed {
+    /// The extension.
+    pub id: ExtensionId,
+    /// Its version.
+    pub version: VersionName,
+    /// Whether that is the current version, whose success rate is the extension's.
+    pub current: bool,
+    /// Which way.
+    pub crossing: Crossing,
+    /// The rate now, 0 to 1.
+    pub success_rate: f64,
+    /// The minimum.
+    pub min_success_rate: f64,
 }
 
 /// Which extensions changed.

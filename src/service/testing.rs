@@ -3,13 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::circuits::Circuits;
 use super::clock::Clock;
+use super::fleet::Alive;
 use super::invoke::{Limits, Runtimes, Tools};
+use super::lookup::Lookups;
 use super::observe::Observers;
 use super::selection::Selector;
+use super::stats::Stats;
+use super::status::Status;
 use crate::domain::breaker::Settings;
 use crate::domain::catalog::Catalog;
+use crate::domain::distinct::Distinct;
 
 /// A selector whose circuits are all closed.
 pub(crate) fn selector(catalog: Arc<Catalog>, environment: Option<String>) -> Selector {
@@ -59,5 +66,20 @@ pub(crate) fn tools(catalog: Arc<Catalog>) -> Tools {
         clock,
         observers: Observers::new(Vec::new()),
         spans: Default::default(),
+    }
+}
+
+/// The figures of a sidecar that nobody has asked for anything.
+pub(crate) fn stats(tools: &Tools, status: Status) -> Stats {
+    Stats {
+        catalog: Arc::clone(tools.selector.catalog()),
+        status: Arc::new(status),
+        lookups: Arc::new(Lookups::new(Arc::clone(&tools.selector))),
+        runtimes: Arc::clone(&tools.runtimes),
+        skipped: Arc::default(),
+        alive: Alive::default(),
+        settings: Distinct::default(),
+        instance_id: "test".to_owned(),
+        started: Instant::now(),
     }
 }

@@ -1,15 +1,17 @@
 //! Answers and errors as HTTP responses.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use thiserror::Error;
 
 use crate::documents;
 use crate::documents::desk::Answer;
+use crate::documents::headers::REVISION;
 use crate::service::error::RegistryError;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const CHALLENGE: &str = r#"Bearer realm="beamline-registry""#;
 
 /// What only HTTP can answer, beside the errors of the contract: each is its message.
 #[derive(Debug, Error)]
@@ -65,49 +67,26 @@ impl HttpError {
 
 impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
-        let mut response = self.plain();
-        let headers = response.headers_mut();
-        match self {
-            Self::Unauthorized => {
-                let challenge = HeaderValue::from_static(r#"Bearer realm="beamline-registry""#);
-                headers.insert(header::WWW_AUTHENTICATE, challenge);
-            }
-            Self::Starting => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
-            }
+        let beside = match self {
+            Self::Unauthorized => Some([(header::WWW_AUTHENTICATE, CHALLENGE)]),
+            Self::Starting => Some([(header::RETRY_AFTER, "1")]),
             // What is left of the body would be taken for the next request.
-            Self::SlowBody => {
-                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
-        }
-        response
+            Self::SlowBody => Some([(header::CONNECTION, "close")]),
+            _ => None,
+        };
+        (beside, self.plain()).into_response()
     }
 }
 
 impl IntoResponse for Answer {
     fn into_response(self) -> Response {
-        let mut response = json(StatusCode::OK, self.body);
-        let headers = response.headers_mut();
-        if let Some(revision) = self.revision {
-            insert(headers, documents::headers::REVISION, &revision.to_string());
-        }
-        if let Some(record) = self.record {
-            insert(headers, header::ETAG.as_str(), &format!("\"{record}\""));
-        }
-        response
+        let revision = self.revision.map(|it| [(REVISION, it.to_string())]);
+        let tag = self.record.map(|it| [(header::ETAG, format!("\"{it}\""))]);
+        (revision, tag, json(StatusCode::OK, self.body)).into_response()
     }
 }
 
 /// A JSON document.
 pub(super) fn json(status: StatusCode, body: Bytes) -> Response {
     (status, [(header::CONTENT_TYPE, JSON)], body).into_response()
-}
-
-/// Sets a header; one that cannot be sent is left out.
-pub(super) fn insert(headers: &mut HeaderMap, name: &str, value: &str) {
-    let name = HeaderName::from_bytes(name.as_bytes());
-    if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
-        headers.insert(name, value);
-    }
 }

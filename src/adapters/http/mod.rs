@@ -53,7 +53,6 @@ use self::stream::Stream;
 use crate::documents::desk::Desk;
 use crate::service::observe::Observers;
 use crate::service::readiness::Readiness;
-use crate::service::status::Status;
 
 /// How long a client may take for a request's head, or stay idle between two requests.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
@@ -71,8 +70,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 pub struct State {
     /// Whether requests should come.
     pub readiness: Arc<Readiness>,
-    /// Why the last load failed.
-    pub status: Arc<Status>,
     /// Access rights.
     pub access: Arc<Access>,
     /// What administration is answered from.

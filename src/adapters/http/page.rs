@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
 
@@ -70,23 +70,16 @@ pub(super) async fn file(
 }
 
 fn answer(headers: &HeaderMap, kind: &'static str, content: &'static str) -> Response {
-    let mut response = if is_known(headers) {
-        StatusCode::NOT_MODIFIED.into_response()
-    } else {
-        ([(header::CONTENT_TYPE, kind)], content).into_response()
-    };
-    let headers = response.headers_mut();
-    if let Ok(tag) = HeaderValue::from_str(&TAG) {
-        headers.insert(header::ETAG, tag);
-    }
-    for (name, value) in [
+    let describing = [
+        (header::ETAG, TAG.as_str()),
         (header::CACHE_CONTROL, "no-cache"),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
+    ];
+    match is_known(headers) {
+        true => (StatusCode::NOT_MODIFIED, describing).into_response(),
+        false => (describing, [(header::CONTENT_TYPE, kind)], content).into_response(),
     }
-    response
 }
 
 /// Whether the client has the files as they are: one of several tags, or any. A proxy that compresses

@@ -32,7 +32,7 @@ pub(super) async fn startupz() -> Json<Alive> {
     (status = 503, description = "Not ready yet, or draining", body = Ready),
 ))]
 pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
-    let (readiness, last_error) = (&state.readiness, state.status.last_error());
+    let (readiness, sources) = (&state.readiness, &state.desk.stats.status);
     let (status, word) = match (readiness.is_ready(), readiness.is_draining()) {
         (true, _) => (StatusCode::OK, "ready"),
         (false, true) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
@@ -41,8 +41,8 @@ pub(super) async fn readyz(Extract(state): Extract<State>) -> Response {
     let ready = Ready {
         status: word,
         missing: readiness.missing(),
-        database: state.status.database().as_str(),
-        last_error,
+        database: sources.database().as_str(),
+        last_error: sources.last_error(),
     };
     (status, Json(ready)).into_response()
 }

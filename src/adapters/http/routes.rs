@@ -14,7 +14,7 @@ use super::State;
 use super::access::Need::{Audit, Nothing, Reader, Reload, Viewer, Write};
 use super::access::guard;
 use super::admin::{reads, writes};
-use super::answer::{HttpError, insert};
+use super::answer::HttpError;
 use super::openapi::{self, Routes};
 use super::places::{self, Places};
 use super::{live, page, probes};
@@ -85,7 +85,7 @@ fn routes(state: State, places: Places) -> Router<State> {
 /// Holds every request to its limits in bytes and time. A body of unknown length is held to the
 /// limit by its reader.
 async fn limits(Extract(state): Extract<State>, request: Request, next: Next) -> Response {
-    let mut response = if let Err(refusal) = state.access.of_ours(&request) {
+    let response = if let Err(refusal) = state.access.of_ours(&request) {
         refusal.into_response()
     } else if request.body().size_hint().lower() > MAX_BODY_BYTES as u64 {
         too_large().into_response()
@@ -108,8 +108,7 @@ async fn limits(Extract(state): Extract<State>, request: Request, next: Next) ->
     if let Some(why) = response.extensions().get::<Overload>() {
         state.observers.observe(&Observation::Overloaded(*why));
     }
-    annotate(&state, &mut response);
-    response
+    annotate(&state, response)
 }
 
 /// The one request that is no read and changes nothing.
@@ -124,18 +123,16 @@ pub(super) fn too_large() -> HttpError {
 }
 
 /// What every response carries: how old the data is, and that browsers must not guess its type.
-fn annotate(state: &State, response: &mut Response) {
-    let headers = response.headers_mut();
-    if let Some(annotations) = state.status.annotations() {
-        if let Some(stale_ms) = annotations.stale_ms {
-            insert(headers, STALE_MS, &stale_ms.to_string());
-        }
-        if annotations.fixtures {
-            insert(headers, SOURCE, "fixtures");
-        }
-    }
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+fn annotate(state: &State, response: Response) -> Response {
+    let annotations = state.desk.stats.status.annotations();
+    let stale_ms = annotations.and_then(|it| it.stale_ms);
+    let stale_ms = stale_ms.map(|ms| [(STALE_MS, ms.to_string())]);
+    let fixtures = annotations.is_some_and(|it| it.fixtures);
+    let source = fixtures.then_some([(SOURCE, "fixtures")]);
+    let nosniff = [(header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    let mut response = (stale_ms, source, nosniff, response).into_response();
     let no_store = HeaderValue::from_static("no-store");
+    let headers = response.headers_mut();
     headers.entry(header::CACHE_CONTROL).or_insert(no_store);
+    response
 }

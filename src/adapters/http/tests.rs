@@ -18,11 +18,9 @@ use super::live::Feed;
 use super::*;
 use crate::config::{TokenTable, TokensFile};
 use crate::documents::desk::testing::desk;
-use crate::service::live::Live;
 use crate::service::observe::{Observation, Observer};
 use crate::service::progress::Progress;
 use crate::service::readiness::Part;
-use crate::service::status::SourceMode;
 
 const DEADLINE: Duration = Duration::from_secs(20);
 const TOKEN: &str = "admin-token-00000";
@@ -74,11 +72,9 @@ impl Server {
         progress.announce(1);
         let (desk, cancel) = (desk(progress), CancellationToken::new());
         let give_up = CancellationToken::new();
-        let live = Live::new(Arc::clone(&desk.health));
         let refusals = Arc::<Refusals>::default();
         let state = State {
             readiness: Arc::clone(&readiness),
-            status: Arc::new(Status::new(SourceMode::Fixtures, DEADLINE)),
             access: Arc::new(Access {
                 tokens,
                 admin_enabled: true,
@@ -87,8 +83,7 @@ impl Server {
                 hosts: vec!["Registry.Example".to_owned()],
             }),
             feed: Arc::new(Feed::new(
-                live,
-                Arc::clone(&desk.stats),
+                Arc::clone(&desk),
                 Observers::new(Vec::new()),
                 cancel.clone(),
             )),

@@ -10,28 +10,23 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 
 use super::page::{ConstHistogram, Page};
-use crate::domain::catalog::{ActiveSource, Catalog};
-use crate::service::lookup::Lookups;
+use crate::domain::catalog::ActiveSource;
 use crate::service::meter::Count;
 use crate::service::observe::ListenerState;
-use crate::service::skipped::Skipped;
-use crate::service::status::Status;
+use crate::service::selection::Selector;
+use crate::service::stats::Stats;
 
 /// What the metrics read.
 #[derive(Debug, Clone)]
 pub struct Sources {
-    /// Sizes, revision and quarantine.
-    pub catalog: Arc<Catalog>,
-    /// Database, listener and NATS.
-    pub status: Arc<Status>,
-    /// Lookups.
-    pub lookups: Arc<Lookups>,
+    /// What `stats` reads, too.
+    pub stats: Arc<Stats>,
+    /// The extensions there are, and their circuits.
+    pub selector: Arc<Selector>,
     /// Log lines that were dropped.
     pub log_lines_dropped: Count,
     /// Events that were not published.
     pub events_dropped: Count,
-    /// Rows that are read without.
-    pub skipped: Arc<Skipped>,
 }
 
 impl Collector for Sources {
@@ -40,18 +35,20 @@ impl Collector for Sources {
         self.catalog(&mut page)?;
         self.links(&mut page)?;
         self.losses(&mut page)?;
-        self.lookups(&mut page)
+        self.lookups(&mut page)?;
+        self.extensions(&mut page)
     }
 }
 
 impl Sources {
     fn catalog(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let head = self.catalog.head();
+        let (catalog, skipped) = (&self.stats.catalog, &self.stats.skipped);
+        let head = catalog.head();
         if head.source == ActiveSource::None {
             return Ok(());
         }
-        let (total, enabled) = self.catalog.sizes();
-        let quarantined = self.catalog.quarantine().faults().len() + self.skipped.count();
+        let (total, enabled) = catalog.sizes();
+        let quarantined = catalog.quarantine().faults().len() + skipped.count();
         page.gauge("extension_registry_size", total as u64)?;
         page.gauge("extension_registry_enabled_count", enabled as u64)?;
         page.gauge("extension_registry_quarantined", quarantined as u64)?;
@@ -59,18 +56,19 @@ impl Sources {
     }
 
     fn links(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        if let Some(staleness) = self.status.staleness() {
+        let status = &self.stats.status;
+        if let Some(staleness) = status.staleness() {
             let seconds = staleness.as_secs_f64();
             page.gauge("extension_registry_staleness_seconds", seconds)?;
         }
-        let listener = match self.status.listener() {
+        let listener = match status.listener() {
             ListenerState::Off => None,
             state => Some(state == ListenerState::Listening),
         };
         for (name, up) in [
-            ("extension_registry_database_up", self.status.database_up()),
+            ("extension_registry_database_up", status.database_up()),
             ("extension_registry_listener_up", listener),
-            ("extension_registry_nats_up", Some(self.status.nats_up())),
+            ("extension_registry_nats_up", Some(status.nats_up())),
         ] {
             if let Some(up) = up {
                 page.gauge(name, u64::from(up))?;
@@ -86,7 +84,7 @@ impl Sources {
     }
 
     fn lookups(&self, page: &mut Page<'_>) -> Result<(), Error> {
-        let meter = &self.lookups.meter;
+        let meter = &self.stats.lookups.meter;
         let results = [
             ("hit", meter.hits.get()),
             ("miss", meter.misses.get()),

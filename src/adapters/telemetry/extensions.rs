@@ -12,32 +12,15 @@
 use std::fmt::Error;
 use std::sync::Arc;
 
-use prometheus_client::collector::Collector;
-use prometheus_client::encoding::DescriptorEncoder;
-
+use super::collector::Sources;
 use super::page::{ConstHistogram, Page};
 use crate::domain::breaker::CircuitState;
-use crate::domain::catalog::Catalog;
 use crate::domain::entry::Entry;
 use crate::domain::health::HealthSums;
 use crate::domain::listing::PageRequest;
-use crate::service::circuits::{Circuit, Circuits};
-use crate::service::clock::Clock;
-use crate::service::invoke::{Runtime, Runtimes, VersionRuntime};
+use crate::service::circuits::Circuit;
+use crate::service::invoke::{Runtime, VersionRuntime};
 use crate::service::meter::Counter;
-
-/// What the metrics of extensions read.
-#[derive(Debug, Clone)]
-pub struct ExtensionSources {
-    /// The extensions there are.
-    pub catalog: Arc<Catalog>,
-    /// The outcomes of their calls.
-    pub runtimes: Arc<Runtimes>,
-    /// Their circuits.
-    pub circuits: Arc<Circuits>,
-    /// The clock of the circuits.
-    pub clock: Clock,
-}
 
 type Labels<'a, const N: usize> = [(&'static str, &'a str); N];
 
@@ -92,24 +75,21 @@ impl Calls {
     }
 }
 
-impl Collector for ExtensionSources {
-    fn encode(&self, encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let mut page = Page(encoder);
-        let extensions = self.extensions();
-        self.circuits(&extensions, &mut page)?;
-        health(&extensions, &mut page)?;
-        invocations(&extensions, &mut page)
+impl Sources {
+    pub(super) fn extensions(&self, page: &mut Page<'_>) -> Result<(), Error> {
+        let extensions = self.known();
+        self.circuits(&extensions, page)?;
+        health(&extensions, page)?;
+        invocations(&extensions, page)
     }
-}
 
-impl ExtensionSources {
-    fn extensions(&self) -> Vec<Extension> {
-        let (all, _) = self.catalog.list(&PageRequest {
+    fn known(&self) -> Vec<Extension> {
+        let (all, _) = self.selector.catalog.list(&PageRequest {
             limit: usize::MAX,
             ..PageRequest::default()
         });
         let all = all.entries.into_iter().map(|entry| {
-            let runtime = self.runtimes.known(entry.extension());
+            let runtime = self.stats.runtimes.known(entry.extension());
             let calls = runtime.and_then(|runtime| Calls::of(&entry, runtime));
             Extension { entry, calls }
         });
@@ -118,13 +98,13 @@ impl ExtensionSources {
     }
 
     fn circuits(&self, extensions: &[Extension], page: &mut Page<'_>) -> Result<(), Error> {
-        let now = self.clock.tick();
+        let now = self.selector.clock.tick();
         let mut circuits = Vec::new();
         for Extension { entry, .. } in extensions {
             let extension = entry.extension();
             for candidate in entry.candidates() {
                 let version = candidate.resolve(extension).version;
-                if let Some(circuit) = self.circuits.of(extension, version) {
+                if let Some(circuit) = self.selector.circuits.of(extension, version) {
                     let (id, version) = (extension.id.as_str(), version.as_str());
                     let labels = [("extension_id", id), ("version", version)];
                     circuits.push((labels, circuit.view(now).state, circuit));

@@ -175,33 +175,23 @@ impl Observer for LogObserver {
             return;
         };
         match observation {
-            Observation::Loaded {
-                trigger,
-                source,
-                counts,
-                changed,
-                revision,
-                total,
-                enabled,
-                quarantined,
-                duration,
-            } => {
+            Observation::Loaded(load) => {
                 self.failures.clear();
                 self.loaded.store(true, Ordering::Relaxed);
-                let ids = changed.named();
+                let ids = load.changed.named();
                 info!(
-                    trigger = trigger.as_str(),
-                    source = source.as_str(),
-                    added = counts.added,
-                    updated = counts.updated,
-                    removed = counts.removed,
+                    trigger = load.trigger.as_str(),
+                    source = load.source.as_str(),
+                    added = load.counts.added,
+                    updated = load.counts.updated,
+                    removed = load.counts.removed,
                     ids = ids.as_deref(),
-                    changed_by = changed.by.as_deref(),
-                    revision,
-                    total,
-                    enabled,
-                    quarantined,
-                    duration_ms = millis(*duration),
+                    changed_by = load.changed.by.as_deref(),
+                    revision = load.revision,
+                    total = load.total,
+                    enabled = load.enabled,
+                    quarantined = load.quarantined,
+                    duration_ms = millis(load.duration),
                     "data loaded"
                 );
             }
@@ -270,21 +260,19 @@ impl Observer for LogObserver {
                 let (reason, changed_by) = (new.reason.as_deref(), new.actor.name());
                 info!(extension_id = %id, %version, action, ttl_seconds, reason, changed_by, "circuit override");
             }
-            Observation::Health {
-                id,
-                version,
-                crossing,
-                success_rate,
-                min_success_rate,
-                ..
-            } => match crossing {
-                Crossing::Degraded => {
-                    warn!(extension_id = %id, %version, success_rate, min_success_rate, "health degraded");
+            Observation::Health(crossed) => {
+                let (id, version) = (&crossed.id, &crossed.version);
+                let success_rate = crossed.success_rate;
+                let min_success_rate = crossed.min_success_rate;
+                match crossed.crossing {
+                    Crossing::Degraded => {
+                        warn!(extension_id = %id, %version, success_rate, min_success_rate, "health degraded");
+                    }
+                    Crossing::Recovered => {
+                        info!(extension_id = %id, %version, success_rate, min_success_rate, "health recovered");
+                    }
                 }
-                Crossing::Recovered => {
-                    info!(extension_id = %id, %version, success_rate, min_success_rate, "health recovered");
-                }
-            },
+            }
             Observation::HealthSummary(summary) => debug!(
                 total = summary.total,
                 healthy = summary.healthy,
@@ -303,12 +291,8 @@ impl Observer for LogObserver {
                 true => warn!(extension_id = %id, revision, "disabled automatically"),
                 false => info!(extension_id = %id, revision, "enabled automatically"),
             },
-            Observation::RolloutHalted {
-                id,
-                version,
-                figures,
-                revision,
-            } => {
+            Observation::RolloutHalted { share, revision } => {
+                let (id, version, figures) = (&share.id, &share.version, &share.figures);
                 let (requests, failures) = (figures.version.total(), figures.version.failures);
                 let (current_requests, current_failures) =
                     (figures.current.total(), figures.current.failures);

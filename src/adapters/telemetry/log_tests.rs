@@ -9,7 +9,7 @@ use super::*;
 use crate::domain::breaker::{FailureKind, LastFailure, Reason, Tick, Transition};
 use crate::domain::catalog::Counts;
 use crate::domain::ids::VersionName;
-use crate::service::observe::{Changed, DropReason, Trigger};
+use crate::service::observe::{Changed, DropReason, Load, Trigger};
 use crate::service::trouble::DatabaseError;
 
 #[derive(Clone, Default)]
@@ -48,7 +48,7 @@ fn written(filter: &str, work: impl FnOnce()) -> Vec<Value> {
 
 /// A first load.
 fn loaded() -> Observation {
-    Observation::Loaded {
+    Observation::Loaded(Load {
         trigger: Trigger::Files,
         source: ActiveSource::Fixtures,
         counts: Counts {
@@ -66,7 +66,7 @@ fn loaded() -> Observation {
         enabled: 2,
         quarantined: 1,
         duration: Duration::from_millis(12),
-    }
+    })
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The metrics, in the text formats of OpenMetrics and Prometheus.
 //!
 //! Rare events are counted as they are observed; everything else is read from where it lives at
-//! each scrape ([`Sources`], [`ExtensionSources`]). Counters get their `_total`, and `build` its
-//! `_info`, from the encoder. A labelled series begins with its first count.
+//! each scrape ([`Sources`]). Counters get their `_total`, and `build` its `_info`, from the
+//! encoder. A labelled series begins with its first count.
 
 use std::time::SystemTime;
 
@@ -16,10 +16,9 @@ use prometheus_client::registry::{Metric, Registry};
 use tracing::error;
 
 pub use super::collector::Sources;
-pub use super::extensions::ExtensionSources;
 use super::page::help;
 use super::text;
-use crate::service::observe::{DropReason, Observation, Observer};
+use crate::service::observe::{DropReason, Load, Observation, Observer};
 
 /// Everything that can be scraped.
 #[derive(Debug)]
@@ -45,11 +44,10 @@ pub struct MetricsObserver {
 
 impl Metrics {
     /// The metrics of one process.
-    pub fn new(sources: Sources, extensions: ExtensionSources) -> Self {
+    pub fn new(sources: Sources) -> Self {
         let mut registry = Registry::default();
         let observer = MetricsObserver::new(&mut registry);
         registry.register_collector(Box::new(sources));
-        registry.register_collector(Box::new(extensions));
         let build = Info::new([
             ("version", env!("CARGO_PKG_VERSION")),
             ("os", std::env::consts::OS),
@@ -123,7 +121,7 @@ impl MetricsObserver {
 impl Observer for MetricsObserver {
     fn observe(&self, observation: &Observation) {
         let counter = match observation {
-            Observation::Loaded { duration, .. } | Observation::Unchanged(duration) => {
+            Observation::Loaded(Load { duration, .. }) | Observation::Unchanged(duration) => {
                 return self.sync_duration.observe(duration.as_secs_f64());
             }
             Observation::LoadFailed { .. } => &self.sync_errors,

@@ -7,10 +7,10 @@ use crate::domain::catalog::{ActiveSource, Catalog, Change};
 use crate::domain::context::Context;
 use crate::domain::overload::Overload;
 use crate::domain::quarantine::Quarantine;
-use crate::service::lookup::Lookups;
 use crate::service::meter::Count;
 use crate::service::observe::{ListenerState, Trigger};
 use crate::service::status::{SourceMode, Status};
+use crate::service::testing::{stats, tools};
 use crate::service::trouble::DatabaseError;
 
 fn names(page: &str) -> Vec<&str> {
@@ -25,27 +25,15 @@ fn names(page: &str) -> Vec<&str> {
 #[test]
 fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
     let (catalog, mut writer) = Catalog::new();
-    let status = Arc::new(Status::new(SourceMode::Auto, Duration::from_secs(60)));
-    let lookups = Arc::new(Lookups::new(Arc::new(crate::service::testing::selector(
-        Arc::clone(&catalog),
-        None,
-    ))));
-    let tools = crate::service::testing::tools(Arc::clone(&catalog));
-    let extensions = ExtensionSources {
-        catalog: Arc::clone(&catalog),
-        runtimes: tools.runtimes,
-        circuits: tools.circuits,
-        clock: tools.clock,
-    };
-    let sources = Sources {
-        catalog,
-        status: Arc::clone(&status),
-        lookups: Arc::clone(&lookups),
+    let tools = tools(catalog);
+    let status = Status::new(SourceMode::Auto, Duration::from_secs(60));
+    let stats = Arc::new(stats(&tools, status));
+    let metrics = Metrics::new(Sources {
+        stats: Arc::clone(&stats),
+        selector: tools.selector,
         log_lines_dropped: Count::default(),
         events_dropped: Count::default(),
-        skipped: Arc::default(),
-    };
-    let metrics = Metrics::new(sources, extensions);
+    });
     let before = metrics.render();
     assert_eq!(
         names(&before),
@@ -78,7 +66,8 @@ fn what_is_unknown_is_absent_and_the_rest_has_the_names_of_the_contract() {
         epoch: None,
         revision: 42,
     });
-    status.set_listener(ListenerState::Polling);
+    stats.status.set_listener(ListenerState::Polling);
+    let lookups = &stats.lookups;
     lookups
         .one("unknown", None, Context::default())
         .unwrap_err();

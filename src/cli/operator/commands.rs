@@ -8,7 +8,6 @@ use super::show::View::{self, Fields, Line, Own, Rows};
 use super::{audit, explain};
 use crate::adapters::nats::verb::Verb::{self, *};
 use crate::domain::extension::ExtensionType;
-use crate::domain::record;
 use crate::service::definitions;
 use crate::service::health::StateFilter;
 
@@ -106,16 +105,6 @@ const UPDATE_VERSION: &str = "update-version mask_pii v2 timeout_ms=250\n\
                               update-version mask_pii v2 enabled=false --dry-run";
 const PUT_INSTANCE: &str = "put-instance mask_pii a subject=beamline.ext.mask_pii.a weight=50\n\
                             put-instance mask_pii a --body @a.json";
-
-/// The record whose fields it takes, if it takes any.
-pub(super) const fn record(verb: Verb) -> Option<&'static [record::Field]> {
-    match verb {
-        Create | Update => Some(record::EXTENSION),
-        PutVersion | UpdateVersion => Some(record::VERSION),
-        PutInstance => Some(record::INSTANCE),
-        _ => None,
-    }
-}
 
 /// What its request consists of.
 pub(super) const fn fields(verb: Verb) -> &'static [Field] {

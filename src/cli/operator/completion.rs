@@ -125,8 +125,7 @@ fn fields() -> Vec<CompletionCandidate> {
     let line = line();
     let command = line.as_ref().and_then(ArgMatches::subcommand_name);
     let verb = commands::all().find(|verb| Some(commands::name(*verb).as_str()) == command);
-    let fields = verb.and_then(commands::record).unwrap_or_default();
-    let fields = fields.iter().filter(|field| !field.automatic);
+    let fields = verb.into_iter().flat_map(Verb::said);
     let begun = fields.map(|field| format!("{}=", field.name));
     begun.map(CompletionCandidate::new).collect()
 }

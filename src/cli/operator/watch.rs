@@ -1,7 +1,5 @@
 //! `watch`: the events as they happen, until Ctrl-C.
 
-use std::io;
-use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -17,6 +15,7 @@ use super::together::Together;
 use super::{is_set, raw, text};
 use crate::adapters::nats::ask::{AskError, Link, Reply, To};
 use crate::adapters::nats::verb::Verb;
+use crate::cli::screen::Screen;
 use crate::cli::{Invocation, err};
 use crate::documents::event::KINDS;
 
@@ -31,13 +30,6 @@ const SOON: Duration = Duration::from_millis(300);
 const FOR_EVER: Duration = Duration::from_secs(86_400);
 /// Between two attempts to connect.
 const AGAIN: Duration = Duration::from_secs(1);
-
-/// Why a connection is not followed any more.
-enum End {
-    Interrupted,
-    /// The client library has ended, as by a panic: it cannot read every header block.
-    Closed,
-}
 
 pub(super) fn command() -> Command {
     let many = |name: &'static str| Arg::new(name).long(name).action(ArgAction::Append);
@@ -56,17 +48,26 @@ pub(super) fn command() -> Command {
 
 /// Prints a line per event; exits with 0 on Ctrl-C, or when the reader closes the pipe.
 pub(super) async fn run(invocation: &Invocation) -> Outcome<()> {
-    let mut session = Session::open(invocation).await?;
-    let mut interrupt = pin!(tokio::signal::ctrl_c());
+    let session = Session::open(invocation).await?;
+    let mut together = None;
+    tokio::select! {
+        failed = watch(invocation, session, &mut together) => return failed,
+        _ = tokio::signal::ctrl_c() => {}
+    }
+    end(&invocation.screen, together)
+}
+
+/// Follows one connection after the other.
+async fn watch<'a>(
+    invocation: &'a Invocation,
+    mut session: Session<'a>,
+    together: &mut Option<Together>,
+) -> Outcome<()> {
     loop {
-        match follow(&session, interrupt.as_mut()).await? {
-            End::Interrupted => return Ok(()),
-            End::Closed => err(LOST),
-        }
-        session = tokio::select! {
-            _ = &mut interrupt => return Ok(()),
-            session = again(invocation) => session,
-        };
+        follow(&session, together).await?;
+        end(session.screen, together.take())?;
+        err(LOST);
+        session = again(invocation).await;
     }
 }
 
@@ -80,38 +81,28 @@ async fn again(invocation: &Invocation) -> Session<'_> {
     }
 }
 
-/// Prints the events of one connection.
-async fn follow(
-    session: &Session<'_>,
-    mut interrupt: Pin<&mut impl Future<Output = io::Result<()>>>,
-) -> Outcome<End> {
-    let subjects = format!("{}.events.>", session.prefix);
+/// Prints the events of one connection, until the client library has ended, as by a panic: it
+/// cannot read every header block. What waits for more of its revision is left in `together`.
+async fn follow(session: &Session<'_>, together: &mut Option<Together>) -> Outcome<()> {
+    let (subjects, screen) = (format!("{}.events.>", session.prefix), session.screen);
     let mut events = match session.asker.subscribe(subjects).await {
         Ok(events) => events,
-        Err(AskError::Closed) => return Ok(End::Closed),
+        Err(AskError::Closed) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
-    tokio::select! {
-        _ = &mut interrupt => return Ok(End::Interrupted),
-        () = greet(session) => {}
-    }
+    greet(session).await;
     let mut link = session.asker.link();
     let mut known = Link {
         up: true,
         ..Link::default()
     };
-    let mut together: Option<Together> = None;
     loop {
         let patience = if together.is_some() { SOON } else { FOR_EVER };
         let begun = together.as_ref().map(|it| it.begun);
         if begun.is_some_and(|begun| begun.elapsed() >= SOON) {
-            end(session, together.take())?;
+            end(screen, together.take())?;
         }
         tokio::select! {
-            _ = &mut interrupt => {
-                end(session, together.take())?;
-                return Ok(End::Interrupted);
-            }
             Ok(()) = link.changed() => {
                 let now = link.borrow_and_update().clone();
                 for line in news(&known, &now) {
@@ -120,14 +111,11 @@ async fn follow(
                 known = now;
             }
             event = events.next(patience) => match event {
-                Ok(event) => show(session, &event, &mut together)?,
-                Err(AskError::Silent(_)) => end(session, together.take())?,
+                Ok(event) => show(session, &event, together)?,
+                Err(AskError::Silent(_)) => end(screen, together.take())?,
                 // Of no request of ours: anybody may publish a message with that status.
                 Err(AskError::NoResponders) => {}
-                Err(AskError::Closed) => {
-                    end(session, together.take())?;
-                    return Ok(End::Closed);
-                }
+                Err(AskError::Closed) => return Ok(()),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -161,9 +149,9 @@ fn news(before: &Link, now: &Link) -> Vec<String> {
 }
 
 /// Shows what there is of the changes of a revision.
-fn end(session: &Session<'_>, together: Option<Together>) -> Outcome<()> {
+fn end(screen: &Screen, together: Option<Together>) -> Outcome<()> {
     if let Some(together) = together {
-        session.screen.line(&together.shown(session.screen))?;
+        screen.line(&together.shown(screen))?;
     }
     Ok(())
 }
@@ -193,10 +181,10 @@ fn show(session: &Session<'_>, event: &Reply, together: &mut Option<Together>) -
     if let Some(one) = Together::begin(kind, document) {
         let taken = together.as_mut().is_some_and(|it| it.takes(&one));
         if !taken {
-            end(session, together.replace(one))?;
+            end(session.screen, together.replace(one))?;
         }
         if together.as_ref().is_some_and(Together::is_whole) {
-            end(session, together.take())?;
+            end(session.screen, together.take())?;
         }
         return Ok(());
     }

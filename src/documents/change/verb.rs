@@ -23,6 +23,11 @@ impl Verb {
         }
     }
 
+    /// The fields of that record which a request may have.
+    pub fn said(self) -> impl Iterator<Item = &'static Field> {
+        self.table().iter().filter(|field| !field.automatic)
+    }
+
     /// The fields that it may have.
     pub(super) fn fields(self) -> impl Iterator<Item = &'static str> {
         let own: &[_] = match self {
@@ -32,8 +37,8 @@ impl Verb {
             Self::DeleteInstance => &["instance_id"],
             _ => &[],
         };
-        let said = self.table().iter().filter(|field| !field.automatic);
-        let said = said.map(|field| field.name).filter(|name| *name != "id");
+        let said = self.said().map(|field| field.name);
+        let said = said.filter(|name| *name != "id");
         COMMON.iter().chain(own).copied().chain(said)
     }
 }

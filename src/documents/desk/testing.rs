@@ -2,28 +2,22 @@
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
-
 use super::Desk;
 use crate::domain::catalog::Catalog;
-use crate::domain::distinct::Distinct;
 use crate::domain::policy::Policy;
 use crate::domain::source::SourceMode;
 use crate::service::administration::Administration;
-use crate::service::fleet::Alive;
 use crate::service::health::Health;
-use crate::service::lookup::Lookups;
 use crate::service::progress::Progress;
 use crate::service::read::Reads;
 use crate::service::reload::nobodys_handle;
-use crate::service::stats::Stats;
 use crate::service::status::Status;
-use crate::service::testing::tools;
+use crate::service::testing::{stats, tools};
 
 /// The desk; once `progress` announces a revision, it answers from an empty catalog.
 pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
     let (catalog, _) = Catalog::new();
-    let tools = tools(Arc::clone(&catalog));
+    let tools = tools(catalog);
     let reload = nobodys_handle();
     let changes = Administration {
         definitions: None,
@@ -38,18 +32,8 @@ pub(crate) fn desk(progress: Progress) -> Arc<Desk> {
         progress: progress.clone(),
         overrides: None,
     };
-    let status = Arc::new(Status::new(SourceMode::Fixtures, std::time::Duration::MAX));
-    let stats = Stats {
-        catalog,
-        status,
-        lookups: Arc::new(Lookups::new(Arc::clone(&tools.selector))),
-        runtimes: Arc::clone(&tools.runtimes),
-        skipped: Arc::default(),
-        alive: Alive::default(),
-        settings: Distinct::default(),
-        instance_id: "test".to_owned(),
-        started: Instant::now(),
-    };
+    let status = Status::new(SourceMode::Fixtures, std::time::Duration::MAX);
+    let stats = stats(&tools, status);
     Arc::new(Desk {
         reads: Reads::new(Arc::clone(&tools.selector), Arc::clone(&tools.runtimes)),
         health: Arc::new(Health::new(tools, Arc::default())),

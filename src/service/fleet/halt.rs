@@ -177,9 +177,7 @@ impl<S: Rollouts> Halter<S> {
         let figures = (self.write_figures)(share, &halt);
         if let Some(revision) = self.store.halt(share, &figures).await? {
             self.tools.observers.observe(&Observation::RolloutHalted {
-                id: share.id.clone(),
-                version: share.version.clone(),
-                figures: share.figures,
+                share: share.clone(),
                 revision,
             });
         }

@@ -18,7 +18,7 @@ use crate::domain::traceparent::SpanId;
 use crate::service::caller::Reply;
 use crate::service::circuits::{CallPermit, Moved};
 use crate::service::clock::Clock;
-use crate::service::observe::{Failing, Observation, Observers};
+use crate::service::observe::{Crossed, Failing, Observation, Observers};
 use crate::service::patience::Patience;
 
 /// An attempt whose outcome is still to come; dropped without one, nothing moves.
@@ -129,14 +129,14 @@ impl Recorder {
         };
         self.tell_failing(transition, failing.unwrap_or_default());
         if let (Some(crossing), Some(success_rate)) = (crossing, rate) {
-            self.observers.observe(&Observation::Health {
+            self.observers.observe(&Observation::Health(Crossed {
                 id: self.runtime.id.clone(),
                 version: version.version.clone(),
                 current: self.runtime.is_current(&version.version),
                 crossing,
                 success_rate,
                 min_success_rate: self.min_success_rate,
-            });
+            }));
         }
     }
 

@@ -14,7 +14,7 @@ use crate::domain::ids::ExtensionId;
 /// The length of an interval.
 pub const INTERVAL: Duration = Duration::from_secs(5);
 /// Intervals that are kept: five minutes.
-pub const POINTS: usize = 60;
+const POINTS: usize = 60;
 /// Extensions that may have points at a time.
 const MAX_TRACKS: usize = 5_000;
 
@@ -38,8 +38,9 @@ impl Point {
     }
 }
 
+/// The last minutes.
 #[derive(Debug, Default)]
-pub(super) struct History(HashMap<ExtensionId, Track>);
+pub struct History(HashMap<ExtensionId, Track>);
 
 #[derive(Debug)]
 struct Track {
@@ -53,7 +54,7 @@ struct Track {
 
 impl History {
     /// Ends an interval; its points, but for those without calls.
-    pub(super) fn sample<'a>(
+    pub fn sample<'a>(
         &mut self,
         health: impl Iterator<Item = (&'a ExtensionId, &'a ExtensionHealth)>,
         now: Instant,
@@ -85,7 +86,7 @@ impl History {
     }
 
     /// The points of an extension, oldest first; none if it is not called.
-    pub(super) fn of(&self, id: &ExtensionId) -> Vec<Point> {
+    pub fn of(&self, id: &ExtensionId) -> Vec<Point> {
         let track = self.0.get(id);
         track.map_or_else(Vec::new, |track| track.points.iter().copied().collect())
     }

@@ -45,7 +45,7 @@ words! {
 
 impl Note {
     /// Whether `other` is a repetition.
-    pub(super) fn repeats(&self, other: &Self) -> bool {
+    pub fn repeats(&self, other: &Self) -> bool {
         (&self.id, &self.text) == (&other.id, &other.text)
     }
 
@@ -56,26 +56,21 @@ impl Note {
                 let (tone, text) = circuit(&moved.version, *current, &moved.transition);
                 (tone, Some(&moved.id), text)
             }
-            Observation::Health {
-                id,
-                version,
-                current,
-                crossing,
-                success_rate,
-                min_success_rate,
-            } => {
-                let (tone, place) = match crossing {
+            Observation::Health(crossed) => {
+                let (tone, place) = match crossed.crossing {
                     Crossing::Degraded => (Tone::Warn, "below"),
                     Crossing::Recovered => (Tone::Good, "not below"),
                 };
-                let (rate, least) = (percent(*success_rate), percent(*min_success_rate));
-                let whose = whose(version, *current);
+                let rate = percent(crossed.success_rate);
+                let least = percent(crossed.min_success_rate);
+                let whose = whose(&crossed.version, crossed.current);
                 let text = format!("success rate{whose} {rate} % is {place} {least} %");
-                (tone, Some(id), text)
+                (tone, Some(&crossed.id), text)
             }
-            Observation::RolloutHalted { id, version, .. } => {
+            Observation::RolloutHalted { share, .. } => {
+                let version = &share.version;
                 let text = format!("rollout of {version} halted: too many of its calls fail");
-                (Tone::Bad, Some(id), text)
+                (Tone::Bad, Some(&share.id), text)
             }
             Observation::AutoSwitched { id, disabled, .. } if *disabled => {
                 (Tone::Bad, Some(id), "was disabled automatically".to_owned())
@@ -148,7 +143,7 @@ const fn reason(reason: Reason) -> &'static str {
 
 /// In hundredths of a percent, and never rounded up: a rate just below 99.5 % must not be shown as
 /// that. What is added is for shares that are no binary fractions.
-pub(super) fn per_10k(share: f64) -> f64 {
+pub fn per_10k(share: f64) -> f64 {
     (share * 1e4 + 1e-6).floor()
 }
 
@@ -167,16 +162,11 @@ fn whose(version: &VersionName, current: bool) -> String {
 
 fn registry(observation: &Observation) -> Option<(Tone, String)> {
     Some(match observation {
-        Observation::Loaded {
-            counts,
-            changed,
-            revision,
-            ..
-        } => {
+        Observation::Loaded(load) => {
             let words = [
-                (counts.added, "added"),
-                (counts.updated, "updated"),
-                (counts.removed, "removed"),
+                (load.counts.added, "added"),
+                (load.counts.updated, "updated"),
+                (load.counts.removed, "removed"),
             ];
             let words = words.into_iter().filter(|(count, _)| *count > 0);
             let words: Vec<_> = words
@@ -187,11 +177,11 @@ fn registry(observation: &Observation) -> Option<(Tone, String)> {
                 true => "no extension changed".to_owned(),
                 false => words.join(", "),
             };
-            let mut text = format!("revision {revision}: {words}");
-            if let Some(ids) = changed.named() {
+            let mut text = format!("revision {}: {words}", load.revision);
+            if let Some(ids) = load.changed.named() {
                 text.push_str(&format!(" ({ids})"));
             }
-            if let Some(by) = &changed.by {
+            if let Some(by) = &load.changed.by {
                 text.push_str(&format!(" by {}", quoted(by)));
             }
             (Tone::Plain, text)
@@ -261,7 +251,7 @@ mod tests {
     use crate::domain::breaker::Tick;
     use crate::domain::catalog::{ActiveSource, Counts};
     use crate::domain::overload::Overload;
-    use crate::service::observe::{Changed, Trigger};
+    use crate::service::observe::{Changed, Crossed, Load, Trigger};
     use crate::service::source::SourceError;
 
     fn id() -> ExtensionId {
@@ -277,52 +267,43 @@ mod tests {
 
     #[test]
     fn what_matters_is_told_and_what_happens_often_is_not() {
-        let crossed = Observation::Health {
-            id: id(),
-            version: VersionName::parse("v1").unwrap(),
-            current: true,
-            crossing: Crossing::Degraded,
-            success_rate: 0.615,
-            min_success_rate: 0.8,
+        let crossed = |crossing, success_rate, min_success_rate| {
+            Observation::Health(Crossed {
+                id: id(),
+                version: VersionName::parse("v1").unwrap(),
+                current: true,
+                crossing,
+                success_rate,
+                min_success_rate,
+            })
         };
+        let degraded = crossed(Crossing::Degraded, 0.615, 0.8);
         check(
-            &crossed,
+            &degraded,
             Some((Tone::Warn, "success rate 61.5 % is below 80 %")),
         );
-        let recovered = Observation::Health {
-            id: id(),
-            version: VersionName::parse("v1").unwrap(),
-            current: true,
-            crossing: Crossing::Recovered,
-            success_rate: 0.995,
-            min_success_rate: 0.995,
-        };
+        let recovered = crossed(Crossing::Recovered, 0.995, 0.995);
         check(
             &recovered,
             Some((Tone::Good, "success rate 99.5 % is not below 99.5 %")),
         );
-        let just_below = Observation::Health {
-            id: id(),
-            version: VersionName::parse("v1").unwrap(),
-            current: true,
-            crossing: Crossing::Degraded,
-            success_rate: 0.99496,
-            min_success_rate: 0.995,
-        };
+        let just_below = crossed(Crossing::Degraded, 0.99496, 0.995);
         check(
             &just_below,
             Some((Tone::Warn, "success rate 99.49 % is below 99.5 %")),
         );
-        let loaded = |counts, changed| Observation::Loaded {
-            trigger: Trigger::Notification,
-            source: ActiveSource::Database,
-            counts,
-            changed,
-            revision: 7,
-            total: 5,
-            enabled: 4,
-            quarantined: 0,
-            duration: std::time::Duration::ZERO,
+        let loaded = |counts, changed| {
+            Observation::Loaded(Load {
+                trigger: Trigger::Notification,
+                source: ActiveSource::Database,
+                counts,
+                changed,
+                revision: 7,
+                total: 5,
+                enabled: 4,
+                quarantined: 0,
+                duration: std::time::Duration::ZERO,
+            })
         };
         let told = "revision 7: 2 updated, 1 removed (a, b, gone) by alice";
         let counts = Counts {
@@ -355,6 +336,18 @@ mod tests {
         check(&Observation::Overloaded(Overload::Requests), None);
         let connection = "lookup";
         check(&Observation::SlowConsumer(connection), None);
+    }
+
+    #[test]
+    fn a_share_is_rounded_down_and_loses_nothing_by_that_where_it_is_exact() {
+        for calls in 1..=300_u32 {
+            for successes in 0..=calls {
+                let share = f64::from(successes) / f64::from(calls);
+                let expected = f64::from(successes * 10_000 / calls);
+                assert_eq!(per_10k(share), expected, "{successes}/{calls}");
+            }
+        }
+        assert_eq!(per_10k(0.999_999), 9999.0);
     }
 
     /// Enabling resets circuits too, also automatically.

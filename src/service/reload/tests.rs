@@ -122,9 +122,10 @@ impl Observer for Moves {
             }
             Observation::DatabaseUp => self.usable.lock().unwrap().push(true),
             Observation::DatabaseDown(_) => self.usable.lock().unwrap().push(false),
-            Observation::Loaded {
-                revision, counts, ..
-            } => self.loaded.lock().unwrap().push((*revision, counts.added)),
+            Observation::Loaded(load) => {
+                let told = (load.revision, load.counts.added);
+                self.loaded.lock().unwrap().push(told);
+            }
             Observation::LoadFailed { .. } => {
                 self.failed.fetch_add(1, Ordering::Relaxed);
             }

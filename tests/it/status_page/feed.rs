@@ -103,11 +103,11 @@ async fn a_watcher_is_told_everything_then_what_changes() {
     let before = row(&rows, "guard").unwrap();
     assert_eq!(
         (
-            &before["circuit"],
+            &before["state"],
             &before["success_rate"],
             &before["history"]
         ),
-        (&json!("closed"), &Value::Null, &json!([]))
+        (&json!("no_data"), &Value::Null, &json!([]))
     );
     assert_eq!(row(&rows, "off").unwrap()["enabled"], false);
 
@@ -125,7 +125,7 @@ async fn a_watcher_is_told_everything_then_what_changes() {
                 "note" if note.is_null() && data["id"] == "guard" => note = data,
                 "rows" => {
                     let guard = row(data["rows"].as_array().unwrap(), "guard");
-                    if let Some(guard) = guard.filter(|row| row["circuit"] == "open") {
+                    if let Some(guard) = guard.filter(|row| row["state"] == "open") {
                         open = guard.clone();
                     }
                 }

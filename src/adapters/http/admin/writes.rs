@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::change::Change;
 use crate::adapters::http::State;
 use crate::adapters::http::access::Caller;
-use crate::adapters::http::answer::{HttpError, insert};
+use crate::adapters::http::answer::HttpError;
 use crate::adapters::http::body::Body;
 use crate::adapters::http::query::Query;
 use crate::documents::desk::Answer;
@@ -29,12 +29,8 @@ pub(in super::super) async fn create(change: Change) -> Result<Response, HttpErr
     if is_dry_run {
         return Ok(answer.into_response());
     }
-    let mut response = (StatusCode::CREATED, answer).into_response();
-    if let Some(id) = id {
-        let path = format!("/admin/extensions/{id}");
-        insert(response.headers_mut(), header::LOCATION.as_str(), &path);
-    }
-    Ok(response)
+    let location = id.map(|id| [(header::LOCATION, format!("/admin/extensions/{id}"))]);
+    Ok((StatusCode::CREATED, location, answer).into_response())
 }
 
 /// Change the fields that the body names

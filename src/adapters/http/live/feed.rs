@@ -8,14 +8,16 @@ use tokio::sync::{Notify, Semaphore, broadcast};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use super::board::{Board, Changes};
 use super::watcher::{Opening, ROWS_PER_MESSAGE, Watcher};
 use crate::documents;
+use crate::documents::desk::Desk;
+use crate::documents::live::Row;
 use crate::domain::ids::ExtensionId;
 use crate::domain::lock::locked;
 use crate::service::boundary::survived_now;
-use crate::service::live::{Changes, INTERVAL, Live, Note, Notes, Point, Row};
+use crate::service::live::{INTERVAL, Note, Notes, Point};
 use crate::service::observe::Observers;
-use crate::service::stats::Stats;
 
 /// Watchers at a time. Each holds one of the server's connections.
 pub(super) const MAX_WATCHERS: usize = 16;
@@ -29,8 +31,8 @@ pub(super) const BACKLOG: usize = 64;
 /// What every watcher gets.
 #[derive(Debug)]
 pub struct Feed {
-    live: Mutex<Live>,
-    stats: Arc<Stats>,
+    desk: Arc<Desk>,
+    board: Mutex<Board>,
     messages: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
     /// A watcher came.
@@ -43,15 +45,10 @@ pub struct Feed {
 
 impl Feed {
     /// A feed without watchers yet, which ends with `stop`.
-    pub fn new(
-        live: Live,
-        stats: Arc<Stats>,
-        observers: Observers,
-        stop: CancellationToken,
-    ) -> Self {
+    pub fn new(desk: Arc<Desk>, observers: Observers, stop: CancellationToken) -> Self {
         Self {
-            live: Mutex::new(live),
-            stats,
+            desk,
+            board: Mutex::default(),
             messages: broadcast::Sender::new(BACKLOG),
             places: Arc::new(Semaphore::new(MAX_WATCHERS)),
             arrival: Notify::new(),
@@ -97,12 +94,12 @@ impl Feed {
 
     /// A snapshot, and all messages that come after it.
     pub(super) fn open(&self) -> (Opening, broadcast::Receiver<Bytes>) {
-        let mut live = locked(&self.live);
+        let mut board = locked(&self.board);
         // The others must not miss what the refresh finds.
-        self.tell_changes(&live.refresh());
-        let notes = live.notes();
+        self.tell_changes(&board.replace(self.fresh()));
+        let notes: Vec<_> = board.notes.iter().cloned().collect();
         let receiver = self.messages.subscribe();
-        drop(live);
+        drop(board);
         self.arrival.notify_one();
         let hello = documents::live::hello(&self.figures(), &notes);
         (Opening::Hello(hello), receiver)
@@ -110,38 +107,45 @@ impl Feed {
 
     /// The next `count` rows of a snapshot.
     pub(super) fn rows(&self, last: Option<&ExtensionId>, count: usize) -> Vec<(Row, Vec<Point>)> {
-        locked(&self.live).rows(last, count)
+        locked(&self.board).rows(last, count)
+    }
+
+    fn fresh(&self) -> impl Iterator<Item = Row> {
+        self.desk.health.all().map(|standing| Row::of(&standing))
     }
 
     fn note(&self, note: Note) {
-        let mut live = locked(&self.live);
+        let mut board = locked(&self.board);
         let (id, message) = (note.id.clone(), documents::live::note(&note));
-        if !live.note(note) || !self.is_watched() {
+        if !board.note(note) || !self.is_watched() {
             return;
         }
         self.tell("note", &message);
-        if let Some(row) = id.and_then(|id| live.refresh_one(&id)) {
+        let standing = id.and_then(|id| self.desk.health.of(id.as_str()).ok());
+        if let Some(row) = standing.and_then(|standing| board.put(Row::of(&standing))) {
             self.tell("rows", &documents::live::changes(&[row], &[]));
         }
     }
 
     fn sample(&self) {
-        let mut live = locked(&self.live);
-        let points = live.sample(Instant::now());
+        let runtimes = self.desk.stats.runtimes.all();
+        let health = runtimes.iter().map(|it| (&it.id, &it.health));
+        let mut board = locked(&self.board);
+        let points = board.history.sample(health, Instant::now());
         if self.is_watched() {
             self.tell("tick", &documents::live::tick(&points));
         } else {
-            live.rest();
+            board.rest();
         }
     }
 
     fn refresh(&self) {
-        self.tell_changes(&locked(&self.live).refresh());
+        self.tell_changes(&locked(&self.board).replace(self.fresh()));
         self.tell("stats", &self.figures());
     }
 
     fn figures(&self) -> Bytes {
-        let (_revision, figures) = documents::stats::stats(&self.stats, MAX_STATS);
+        let (_revision, figures) = documents::stats::stats(&self.desk.stats, MAX_STATS);
         figures
     }
 

@@ -5,6 +5,7 @@
 //! each interval. Messages are made once for all watchers. One that reads too slowly to keep up
 //! gets a snapshot again instead of what it missed. Without watchers only history is kept.
 
+mod board;
 mod feed;
 mod watcher;
 

@@ -8,15 +8,12 @@ use tokio_util::sync::CancellationToken;
 use super::feed::{BACKLOG, Feed, MAX_WATCHERS};
 use super::watcher::Watcher;
 use crate::documents::desk::testing::desk;
-use crate::service::live::Live;
 use crate::service::observe::Observers;
 use crate::service::progress::Progress;
 
 fn feed(stop: &CancellationToken) -> Arc<Feed> {
-    let desk = desk(Progress::default());
-    let live = Live::new(Arc::clone(&desk.health));
-    let (stats, observers) = (Arc::clone(&desk.stats), Observers::new(Vec::new()));
-    Arc::new(Feed::new(live, stats, observers, stop.clone()))
+    let (desk, observers) = (desk(Progress::default()), Observers::new(Vec::new()));
+    Arc::new(Feed::new(desk, observers, stop.clone()))
 }
 
 /// The kind of the next message; none at the end.

@@ -11,7 +11,7 @@ use crate::domain::entry::Entry;
 use crate::domain::record;
 use crate::service::boundary::survived_now;
 use crate::service::health_store::MAX_CHANGES;
-use crate::service::observe::{Changed, Observation, Trigger};
+use crate::service::observe::{Changed, Load, Observation, Trigger};
 
 /// The most faults of one load that are reported one by one, and the most warnings.
 const MAX_TOLD: usize = 100;
@@ -142,7 +142,7 @@ impl<D, F> Loader<D, F> {
                 to: head.source,
             });
         }
-        self.observe(&Observation::Loaded {
+        self.observe(&Observation::Loaded(Load {
             trigger,
             source: head.source,
             counts: applied.counts,
@@ -152,7 +152,7 @@ impl<D, F> Loader<D, F> {
             enabled,
             quarantined: catalog.quarantine().faults().len(),
             duration,
-        });
+        }));
     }
 }
 
