@@ -259,21 +259,23 @@ mod tests {
     use crate::service::testing::tools;
 
     #[test]
-    fn a_circuit_forced_open_without_an_end_is_not_due_soon() {
+    fn a_circuit_is_sent_with_its_age_and_one_held_without_an_end_is_not_due_soon() {
         let (catalog, _writer) = Catalog::new();
         let mut breaker = Breaker::new(tools(catalog).runtimes.defaults().breaker.clone());
-        let now = Tick::at(Duration::from_secs(100));
-        let mut wait_ms = |until| {
-            breaker.force_open(now, until);
+        let opened = Tick::at(Duration::from_secs(100));
+        let now = opened.plus(Duration::from_secs(10));
+        let mut sent = |until| {
+            breaker.force_open(opened, until);
             let listed = Listed {
                 id: ExtensionId::parse("e").unwrap(),
                 version: VersionName::parse("v1").unwrap(),
                 incarnation: None,
                 view: breaker.view(now),
             };
-            circuit(&listed, now)["wait"].as_i64().unwrap()
+            let document = circuit(&listed, now);
+            ["age", "wait"].map(|name| document[name].as_i64().unwrap())
         };
-        assert_eq!(wait_ms(now.plus(Duration::from_secs(60))), 60_000);
-        assert_eq!(wait_ms(Tick::NEVER), milliseconds(CENTURY));
+        assert_eq!(sent(now.plus(Duration::from_secs(60))), [10_000, 60_000]);
+        assert_eq!(sent(Tick::NEVER), [10_000, milliseconds(CENTURY)]);
     }
 }
