@@ -77,14 +77,14 @@ fn unconnected(server: &NatsAddress, problem: String) -> Line {
 
 async fn rights(settings: &Settings, trial: &mut Trial) -> Vec<Line> {
     let mut lines = Vec::new();
+    let what = format!("receives at {}.>", settings.nats.inbox_prefix.as_str());
     match trial.round_trip().await {
         Ok(took) => {
             let took = took.as_secs_f64() * 1e3;
-            lines.push(Line::good(format!("answers itself in {took:.1} ms")));
+            lines.push(Line::good(format!("{what} in {took:.1} ms")));
         }
         Err(problem) => {
             // What proves everything else does not come back.
-            let what = format!("receives at {}.>", settings.nats.inbox_prefix.as_str());
             lines.push(Line::bad(what, problem, INBOX));
             return lines;
         }

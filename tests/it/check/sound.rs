@@ -11,7 +11,15 @@ use crate::site::Site;
 #[tokio::test]
 async fn fixtures_on_a_plain_server() {
     let site = Site::with(&sound()).await;
-    Found::by(site.daemon()).await.is_sound();
+    let found = Found::by(site.daemon()).await;
+    found.is_sound();
+    // A check has the same name whether it fails or not.
+    let receives = |line: &&serde_json::Value| line.to_string().contains("receives at _INBOX.>");
+    assert!(
+        found.marked("good").iter().any(receives),
+        "{:#}",
+        found.document
+    );
     Found::by(site.daemon().setting("HTTP_ADDR", "off"))
         .await
         .is_sound();
