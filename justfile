@@ -77,7 +77,7 @@ attack *ARGS: tools
 soak *ARGS: tools
     cargo test --release --test it -- --ignored --test-threads=1 --skip status_page:: {{ ARGS }}
 
-# A thousand sidecars against one Postgres: what they cost it, and that every change is told once.
+# A thousand sidecars against one Postgres: what they cost it, and that every change is published once.
 fleet *ARGS: tools
     cargo test --release --test it -- --ignored --nocapture fleet::thousand {{ ARGS }}
 
@@ -124,6 +124,6 @@ examples:
 shells:
     @scripts/shells install
 
-# A nats-server and a Postgres, installed into .tools/ where the machine has none.
+# A nats-server and a Postgres, installed into .tools/ where there is none.
 tools:
     @scripts/tools

@@ -23,7 +23,7 @@ pub(super) struct Screen {
     pub(super) width: Option<u16>,
     /// Whether words may have colours.
     pub(super) colours: bool,
-    /// What ages are reckoned from.
+    /// What ages are counted from.
     pub(super) now: SystemTime,
 }
 

@@ -14,7 +14,7 @@ pub const MAX_DIGITS: usize = 64;
 const MAX_WHOLE_DIGITS: i64 = 308;
 /// Digits after the point that it may have; a bound on its text, which a rollout hashes.
 const MAX_PLACES: i64 = 1000;
-/// Exponents are cut to this before anything is reckoned with them; no number near it is one of ours.
+/// Exponents are cut to this before anything is computed with them; no number near it is one of ours.
 const FAR: i64 = 1 << 40;
 
 /// A decimal number. Equal numbers are equal however they were written.

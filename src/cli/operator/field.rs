@@ -163,7 +163,7 @@ impl Field {
     }
 }
 
-/// No wait and no order is longer; moments that far ahead can be reckoned with.
+/// No wait and no order is longer; moments that far ahead can be computed.
 const LONGEST: Duration = Duration::from_secs(365 * 86_400);
 
 /// A duration as operators write it; a bare number is refused, as its unit is unknown.

@@ -39,7 +39,7 @@ const ALIVE: &str = "SELECT count(DISTINCT instance_id), \
 const TIDY: &str = "WITH expired AS (DELETE FROM circuit_overrides WHERE until < now()) \
     SELECT health_fold()";
 
-/// Our own part beside the whole; nothing is reckoned here, where one number out of range would
+/// Our own part beside the whole; nothing is computed here, where one number out of range would
 /// cost all rows. `$1` is our boot, `$2` milliseconds or null.
 const OTHERS: &str = "SELECT h.extension_id, h.success_count, r.success_count, h.failure_count, \
         r.failure_count, h.latency_count, r.latency_count, h.latency_total_us, \
