@@ -12,7 +12,7 @@ use crate::adapters::nats::verb::Verb;
 use crate::cli::document::{at, string};
 use crate::config::Settings;
 
-/// For the first sidecar to answer, and for all of them: a client that may reply can do so for ever.
+/// For the first sidecar to answer, and for all: a client that may reply can do so for ever.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For another one after that.
 const QUIET: Duration = Duration::from_millis(500);

@@ -146,8 +146,8 @@ fn offered(found: &[(Verb, &str, &str)]) -> Vec<CompletionCandidate> {
     names.map(CompletionCandidate::new).collect()
 }
 
-/// What comes of `work`. What still blocks a thread then, as the look-up of a host does where no name
-/// server answers, is not waited for.
+/// What comes of `work`. What still blocks a thread then, as the look-up of a host does where no
+/// name server answers, is not waited for.
 fn done<T>(work: impl Future<Output = T>) -> Option<T> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_all().build().ok()?;
