@@ -315,6 +315,29 @@ async fn the_details_name_who_answers_for_it_and_which_instance_rests() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
+/// Without a version, a reset is of the current one.
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn the_command_to_copy_resets_the_version_whose_circuit_is_forced() {
+    let (site, daemon, _guard) = served(Behaviour::Echo).await;
+    let open_it = json!({"id": "guard", "version": "v2", "action": "open"});
+    site.ask("circuit", &open_it).await.ok();
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    browser
+        .run("document.querySelector('[data-id=guard]').click()")
+        .await;
+    browser
+        .wait(
+            "the command for that version, and none for another",
+            "const text = document.querySelector('#details .helps')?.textContent ?? '';
+             return text.split('circuit guard reset').length === 2 && \
+                 text.includes('circuit guard reset --version v2')",
+        )
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
 #[tokio::test]
 #[ignore = "needs Chromium: just browser-test"]
 async fn it_stays_live_over_a_restart_of_the_daemon() {

@@ -117,10 +117,11 @@ function helps(record, row, own) {
   const { id } = record;
   const ailing = row.figures.ailing;
   const rolledOut = record.versions.some(({ version, rollout }) => version === ailing && rollout);
+  const forced = [...own.values()].filter(({ circuit }) => circuit.forced);
   const commands = [
     ["bad", "warn"].includes(STATES[row.state][2]) && `health ${id}`,
     rolledOut && `rollout ${id} ${ailing} 0`,
-    [...own.values()].some(({ circuit }) => circuit.forced) && `circuit ${id} reset`,
+    ...forced.map(({ version, current }) => `circuit ${id} reset${current ? "" : ` --version ${version}`}`),
     (!record.enabled || record.auto_disabled) && `enable ${id}`,
     `explain ${id} --context tenant_id=…`,
   ];
