@@ -152,9 +152,10 @@ function plain(record) {
 
 function state(own, version) {
   const found = own.get(version);
-  if (!found || found.state === "no_data") return element("span", { class: "idle" }, "not called");
+  const forced = found?.circuit.forced ? ", forced" : "";
+  if (!found || found.state === "no_data") return element("span", { class: "idle" }, `not called${forced}`);
   const [word, mark, tone] = STATES[found.state];
-  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.circuit.forced ? ", forced" : ""}`);
+  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${forced}`);
   const more = [
     found.failing_since && `since ${moment(found.failing_since)}`,
     found.rests_until && `until ${moment(found.rests_until)}`,
