@@ -267,8 +267,7 @@ long_id  -             -  -";
         }
     }
 
-    /// Eighty columns: who looks for what fails sees since when, and who for an open circuit that an
-    /// operator holds it.
+    /// Eighty columns: of what fails, since when; of an open circuit, that an operator holds it.
     #[test]
     fn what_an_operator_asks_first_fits_a_narrow_terminal() {
         let screen = Screen {
