@@ -1,18 +1,18 @@
 //! The running sidecars: what they should have in common, and do not.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use serde_json::value::RawValue;
 
 use super::line::{Advice, Line};
-use crate::adapters::nats::ask::{Asker, To};
+use crate::adapters::nats::ask::{AskError, Asker, To};
 use crate::adapters::nats::verb::Verb;
 use crate::cli::document::{at, string};
 use crate::config::Settings;
 
-/// For the first sidecar to answer.
+/// For the first sidecar to answer, and for all: a client that may reply can do so for ever.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// For another one after that.
 const QUIET: Duration = Duration::from_millis(500);
@@ -103,13 +103,23 @@ async fn stats(settings: &Settings) -> Result<Vec<Box<RawValue>>, String> {
     let subject = To::All.subject(settings.subjects.prefix.as_str(), Verb::Stats);
     let replies = asker.ask(subject, HeaderMap::new(), "".into(), PATIENCE);
     let mut replies = replies.await.map_err(|error| error.to_string())?;
+    let begun = Instant::now();
     let mut found: Vec<Box<RawValue>> = Vec::new();
     while found.len() < MAX {
-        let patience = if found.is_empty() { PATIENCE } else { QUIET };
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        let patience = match found.is_empty() {
+            true => left,
+            false => left.min(QUIET),
+        };
         match replies.next(patience).await {
-            Ok(reply) => found.extend(serde_json::from_slice::<Box<RawValue>>(&reply.body).ok()),
+            Ok(reply) if !left.is_zero() => {
+                found.extend(serde_json::from_slice::<Box<RawValue>>(&reply.body).ok());
+            }
+            Ok(_) | Err(AskError::Silent(_)) if found.is_empty() => {
+                return Err(AskError::Silent(PATIENCE).to_string());
+            }
             Err(error) if found.is_empty() => return Err(error.to_string()),
-            Err(_) => break,
+            _ => break,
         }
     }
     Ok(found)

@@ -4,7 +4,7 @@
 //! A prompt must not wait: what does not answer at once is left out.
 
 use std::ffi::OsString;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::HeaderMap;
 use bytes::Bytes;
@@ -35,6 +35,8 @@ const ASKS: &str = "BEAMLINE_REGISTRY_COMPLETE";
 const PATIENCE: Duration = Duration::from_millis(400);
 /// For another sidecar after one has answered.
 const QUIET: Duration = Duration::from_millis(100);
+/// Names that are offered: a client that may reply can do so for ever.
+const MAX_NAMES: usize = 1024;
 
 pub(super) fn command() -> Command {
     let shells = Shells::builtins().names().collect::<Vec<_>>();
@@ -138,13 +140,20 @@ fn offered(found: &[(Verb, &str, &str)]) -> Vec<CompletionCandidate> {
         let surroundings = Surroundings::of_process();
         let loaded = Settings::load(arguments::given(&line), &surroundings);
         let (settings, ..) = loaded.ok()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build();
-        runtime.ok()?.block_on(names(&settings, &line, found)).ok()
+        done(names(&settings, &line, found))?.ok()
     };
     let names = names().unwrap_or_default().into_iter();
     names.map(CompletionCandidate::new).collect()
+}
+
+/// What comes of `work`. What still blocks a thread then, as the look-up of a host does where no
+/// name server answers, is not waited for.
+fn done<T>(work: impl Future<Output = T>) -> Option<T> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().ok()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_background();
+    Some(done)
 }
 
 async fn names(
@@ -169,21 +178,28 @@ async fn names(
         let subject = to.subject(settings.subjects.prefix.as_str(), *verb);
         let body = Bytes::copy_from_slice(body.get().as_bytes());
         let mut replies = asker.ask(subject, HeaderMap::new(), body, PATIENCE).await?;
+        let deadline = Instant::now() + PATIENCE;
         let mut patience = PATIENCE;
-        while let Ok(reply) = replies.next(patience).await {
-            let document = raw(&reply.body)?;
-            let rows = match *list_name {
-                "" => vec![document],
-                name => list(document, name),
+        while names.len() < MAX_NAMES && !patience.is_zero() {
+            let Ok(reply) = replies.next(patience).await else {
+                break;
             };
-            names.extend(rows.iter().map(|row| string(row, field)));
+            // What is no answer of a registry has no names.
+            if let Ok(document) = raw(&reply.body) {
+                let rows = match *list_name {
+                    "" => vec![document],
+                    name => list(document, name),
+                };
+                let found = rows.iter().map(|row| string(row, field));
+                names.extend(found.filter(|name| is_plain(name)));
+            }
             if to != To::All {
                 break;
             }
-            patience = QUIET;
+            let left = deadline.saturating_duration_since(Instant::now());
+            patience = left.min(QUIET);
         }
     }
-    names.retain(|name| is_plain(name));
     names.sort_unstable();
     names.dedup();
     Ok(names)
@@ -198,7 +214,23 @@ fn is_plain(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+
     use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "to block is what is tried")]
+    fn a_prompt_does_not_wait_for_what_blocks_a_thread() {
+        let (_held, blocked) = mpsc::channel::<()>();
+        let block = move || blocked.recv_timeout(Duration::from_secs(20));
+        let begun = Instant::now();
+        let done = done(async {
+            drop(tokio::task::spawn_blocking(block));
+            7
+        });
+        assert_eq!(done, Some(7));
+        assert!(begun.elapsed() < Duration::from_secs(10));
+    }
 
     #[test]
     fn a_name_is_nothing_that_a_shell_would_run() {

@@ -153,6 +153,9 @@ fn toned(name: &str, text: String) -> Cell {
     let tone = match (name, word) {
         ("enabled", "no") => Tone::Doubtful,
         ("auto_disabled", "yes") => Tone::Bad,
+        // Since when, and by whose hand: on a narrow terminal other columns give way to these.
+        ("failing_since", since) if since != NONE => Tone::Bad,
+        ("forced_until", until) if !matches!(until, "no" | NONE) => Tone::Doubtful,
         (name, _) if STATES.split(' ').all(|state| state != name) => Tone::Plain,
         (_, "closed" | "ok" | "healthy" | "up" | "listening" | "chosen") => Tone::Good,
         (_, "half_open" | "resting" | "disabled" | "out" | "polling") => Tone::Doubtful,
@@ -168,7 +171,9 @@ fn toned(name: &str, text: String) -> Cell {
 
 #[cfg(test)]
 mod tests {
+    use super::super::commands;
     use super::*;
+    use crate::adapters::nats::verb::Verb;
 
     fn show(view: View, json: &str) -> String {
         let now = humantime::parse_rfc3339("2026-11-21T15:18:34Z").unwrap();
@@ -252,8 +257,38 @@ long_id  -             -  -";
             ("status", "half_open", Tone::Doubtful),
             ("id", "open", Tone::Plain),
             ("enabled", "no", Tone::Doubtful),
+            ("failing_since", "3m ago", Tone::Bad),
+            ("failing_since", NONE, Tone::Plain),
+            ("forced_until", "in 9m", Tone::Doubtful),
+            ("forced_until", "yes", Tone::Doubtful),
+            ("forced_until", "no", Tone::Plain),
         ] {
             assert_eq!(toned(name, text.to_owned()).tone, tone, "{name} {text}");
+        }
+    }
+
+    /// Eighty columns: of what fails, since when; of an open circuit, that an operator holds it.
+    #[test]
+    fn what_an_operator_asks_first_fits_a_narrow_terminal() {
+        let screen = Screen {
+            width: Some(80),
+            ..Screen::plain()
+        };
+        let health = r#"{"id":"normalize_text","state":"degraded","versions":[{"version":"v2",
+            "current":false,"takes_part":true,"state":"degraded","success_count":5,
+            "failure_count":5,"success_rate":0.5,"p50_latency_ms":1.5,"p99_latency_ms":2.5,
+            "failing_since":"1969-12-31T23:00:00Z","rests_until":null}]}"#;
+        let circuits = r#"{"circuits":[{"id":"normalize_text","version":"v1","state":"open",
+            "consecutive_failures":5,"error_rate":1.0,"opened_at":"1969-12-31T23:00:00Z",
+            "retry_at":"1970-01-01T01:00:00Z","forced":"1970-01-01T01:00:00Z"}]}"#;
+        for (verb, document, told) in [
+            (Verb::Health, health, "failing_since"),
+            (Verb::Circuits, circuits, "forced_until"),
+        ] {
+            let view = commands::view(verb);
+            let text = view.of(serde_json::from_str(document).unwrap(), &screen);
+            let mut shown = text.lines().filter(|line| !line.starts_with('('));
+            assert!(shown.any(|line| line.contains(told)), "{text}");
         }
     }
 }

@@ -1,9 +1,12 @@
 //! The sidecars that run, held against each other.
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
 use serde_json::Value;
 
 use super::{Found, sound};
-use crate::harness::{DEADLINE, eventually};
+use crate::harness::{DEADLINE, eventually, settled};
 use crate::site::Site;
 
 /// What is found of `count` sidecars: one whose answer is half a second late is left out.
@@ -64,4 +67,28 @@ async fn who_differs_is_named() {
     drop(odd);
     let _again = site.start(site.named("one")).await;
     found(&site, 3).await.names("fleet", "one: 2 times");
+}
+
+#[tokio::test]
+async fn whoever_answers_for_ever_is_not_heard_for_ever() {
+    let site = Site::with(&sound()).await;
+    let client = site.client.nats().clone();
+    let asked = client.subscribe("beamline.registry.all.stats").await;
+    let mut asked = asked.unwrap();
+    settled(&client).await;
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let chatter = async {
+        let reply = asked.next().await.unwrap().reply.unwrap();
+        loop {
+            beat.tick().await;
+            let answer = "no JSON".into();
+            client.publish(reply.clone(), answer).await.unwrap();
+        }
+    };
+    let checked = Found::with(site.named("asker"), &["--fleet"]);
+    let found = tokio::select! {
+        found = tokio::time::timeout(DEADLINE, checked) => found.expect("an end"),
+        () = chatter => unreachable!(),
+    };
+    found.names("fleet", "a sidecar answers");
 }

@@ -1,10 +1,12 @@
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use futures_util::StreamExt;
 use serde_json::json;
 
 use super::said;
 use crate::docs::file;
-use crate::harness::{DEADLINE, Daemon, eventually};
+use crate::harness::{Client, DEADLINE, Daemon, NatsServer, eventually, settled};
 use crate::site::Site;
 
 /// The scripts ask the program itself at each TAB.
@@ -136,6 +138,48 @@ async fn tab_does_not_wait_for_what_is_typed() {
         let ended = tokio::time::timeout(DEADLINE, shell.wait_with_output()).await;
         let out = ended.expect("an end").unwrap().stdout;
         assert!(out.starts_with(b"timeout_ms="), "{value}");
+    }
+}
+
+/// A client that may reply can do so for ever, and with what is no answer of a registry.
+#[tokio::test]
+async fn tab_does_not_read_answers_for_ever() {
+    let nats = NatsServer::start().await;
+    let client = Client::connect(&nats.url()).await.nats().clone();
+    let pings = client.subscribe("beamline.registry.all.ping").await;
+    let mut pings = pings.unwrap();
+    settled(&client).await;
+    let mut beat = tokio::time::interval(Duration::from_millis(20));
+    let chatter = async {
+        let mut reply = None;
+        loop {
+            tokio::select! {
+                ping = pings.next() => reply = ping.unwrap().reply,
+                _ = beat.tick() => {}
+            }
+            let Some(reply) = &reply else { continue };
+            for body in ["no JSON", r#"{"instance_id":"pod-1"}"#] {
+                client.publish(reply.clone(), body.into()).await.unwrap();
+            }
+        }
+    };
+    let line = format!(
+        "beamline-registry --nats-url {} stats --local po",
+        nats.url()
+    );
+    let words: Vec<_> = line.split(' ').collect();
+    // A prompt does not wait either for a registry that is late.
+    let offered = eventually("a name, and an end", DEADLINE, async || {
+        let mut command = tokio::process::Command::from(asked(&words));
+        let ran = command.kill_on_drop(true).output().await.unwrap();
+        match ran.stdout.starts_with(b"pod-1") {
+            true => Ok(()),
+            false => Err(ran),
+        }
+    });
+    tokio::select! {
+        () = offered => {}
+        () = chatter => unreachable!(),
     }
 }
 

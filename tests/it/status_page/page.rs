@@ -315,6 +315,31 @@ async fn the_details_name_who_answers_for_it_and_which_instance_rests() {
     assert_eq!(browser.complaints().await, Vec::<String>::new());
 }
 
+/// Without a version, a reset is of the current one.
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
+async fn the_command_to_copy_resets_the_version_whose_circuit_is_forced() {
+    let (site, daemon, _guard) = served(Behaviour::Echo).await;
+    let hold_it = json!({"id": "guard", "version": "v2", "action": "close"});
+    site.ask("circuit", &hold_it).await.ok();
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    browser
+        .run("document.querySelector('[data-id=guard]').click()")
+        .await;
+    browser
+        .wait(
+            "that version is forced, and the command is for no other",
+            "const text = (place) => document.querySelector(`#details ${place}`)?.textContent ?? '';
+             const helps = text('.helps');
+             return helps.split('circuit guard reset').length === 2 && \
+                 helps.includes('circuit guard reset --version v2') && \
+                 text('[aria-label=Versions]').includes('not called, forced')",
+        )
+        .await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
 #[tokio::test]
 #[ignore = "needs Chromium: just browser-test"]
 async fn it_stays_live_over_a_restart_of_the_daemon() {

@@ -117,10 +117,11 @@ function helps(record, row, own) {
   const { id } = record;
   const ailing = row.figures.ailing;
   const rolledOut = record.versions.some(({ version, rollout }) => version === ailing && rollout);
+  const forced = [...own.values()].filter(({ circuit }) => circuit.forced);
   const commands = [
     ["bad", "warn"].includes(STATES[row.state][2]) && `health ${id}`,
     rolledOut && `rollout ${id} ${ailing} 0`,
-    [...own.values()].some(({ circuit }) => circuit.forced) && `circuit ${id} reset`,
+    ...forced.map(({ version, current }) => `circuit ${id} reset${current ? "" : ` --version ${version}`}`),
     (!record.enabled || record.auto_disabled) && `enable ${id}`,
     `explain ${id} --context tenant_id=…`,
   ];
@@ -151,9 +152,10 @@ function plain(record) {
 
 function state(own, version) {
   const found = own.get(version);
-  if (!found || found.state === "no_data") return element("span", { class: "idle" }, "not called");
+  const forced = found?.circuit.forced ? ", forced" : "";
+  if (!found || found.state === "no_data") return element("span", { class: "idle" }, `not called${forced}`);
   const [word, mark, tone] = STATES[found.state];
-  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${found.circuit.forced ? ", forced" : ""}`);
+  const pill = element("span", { class: "pill", "data-tone": tone }, `${mark} ${word}${forced}`);
   const more = [
     found.failing_since && `since ${moment(found.failing_since)}`,
     found.rests_until && `until ${moment(found.rests_until)}`,
