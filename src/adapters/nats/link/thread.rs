@@ -81,7 +81,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let (settings, name) = (&self.settings, &self.client_name);
         let mut failure = None;
         let places = places(address, rand::random::<u16>().into())?;
-        let patience = patience(places.len());
+        let patience = patience(places.len(), self.servers.rounds());
         for place in &places {
             match dial(settings, address, place, name, patience) {
                 Ok(connection) => return Ok(connection),

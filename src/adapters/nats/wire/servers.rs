@@ -84,6 +84,12 @@ impl Servers {
         least.max(pause(rounds, random))
     }
 
+    /// How many whole rounds came before the attempt under way.
+    pub fn rounds(&self) -> usize {
+        let before = self.attempts.saturating_sub(1);
+        before.checked_div(self.order.len()).unwrap_or(0)
+    }
+
     /// A session has ended. After one of some length a new schedule begins.
     pub fn ended(&mut self, lasted: Duration) {
         self.dropped = lasted < SETTLED;

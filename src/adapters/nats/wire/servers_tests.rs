@@ -24,16 +24,20 @@ fn servers_take_turns_and_pauses_come_between_rounds() {
     let mut servers = servers(&["a", "b"]);
     let mut turn = || {
         let pause = servers.pause(1.0).as_millis();
-        (pause, servers.advance().unwrap().host)
+        let host = servers.advance().unwrap().host;
+        (pause, host, servers.rounds())
     };
     let turns: Vec<_> = (0..7).map(|_| turn()).collect();
     let hosts = ["a", "b", "a", "b", "a", "b", "a"];
     let pauses = [0, 0, 50, 0, 100, 0, 200];
-    for ((turn, host), pause) in turns.iter().zip(hosts).zip(pauses) {
-        assert_eq!((turn.0, turn.1.as_str()), (pause, host), "{turns:?}");
+    for (at, (turn, pause)) in turns.iter().zip(pauses).enumerate() {
+        let expected = (pause, hosts[at].to_owned(), at / 2);
+        assert_eq!(*turn, expected, "{turns:?}");
     }
     servers.ended(SETTLED);
     assert_eq!(servers.pause(1.0), Duration::ZERO, "another server at once");
+    servers.advance().unwrap();
+    assert_eq!(servers.rounds(), 0, "the settled session counts as none");
     servers.attempts = 1_000_000;
     assert_eq!(servers.pause(1.0), LONGEST_PAUSE);
     assert_eq!(servers.pause(0.0), LONGEST_PAUSE / 2);
