@@ -110,7 +110,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             buffer,
         } = connection;
         let began = Instant::now();
-        self.servers.informed(session.info(), address);
+        let mut random = rand::rng();
+        self.servers.informed(session.info(), address, &mut random);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
@@ -307,7 +308,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has sent new information about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) {
         let info = reader.session.info();
-        self.servers.informed(info, address);
+        self.servers.informed(info, address, &mut rand::rng());
         if !info.ldm || reader.leaving.is_some() {
             return;
         }
