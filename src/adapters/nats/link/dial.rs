@@ -79,6 +79,11 @@ pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAd
     Ok(places)
 }
 
+/// Whether there may be several servers at these places of a name. Those of the loopback are one host.
+pub(super) fn are_several(places: &[SocketAddr]) -> bool {
+    places.len() > 1 && places.iter().any(|place| !place.ip().is_loopback())
+}
+
 /// How long one of that number of places may take, so that a name whose servers are silent does not hold up
 /// the way to the next one. After `rounds` without success they may only be slow, as when all of their
 /// clients come back at once: then each has longer.
@@ -386,6 +391,20 @@ mod tests {
         ] {
             let patience = patience(places, rounds);
             assert_eq!(patience.as_millis(), ms, "{places} {rounds}");
+        }
+    }
+
+    #[test]
+    fn two_addresses_of_one_host_are_no_other_server() {
+        for (places, several) in [
+            (&[][..], false),
+            (&["10.0.0.1:1"], false),
+            (&["[::1]:1", "127.0.0.1:1"], false),
+            (&["10.0.0.1:1", "10.0.0.2:1"], true),
+            (&["127.0.0.1:1", "10.0.0.2:1"], true),
+        ] {
+            let all: Vec<SocketAddr> = places.iter().map(|it| it.parse().unwrap()).collect();
+            assert_eq!(are_several(&all), several, "{places:?}");
         }
     }
 

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
-use super::dial::{Connection, DialError, dial, patience, places};
+use super::dial::{Connection, DialError, are_several, dial, patience, places};
 use super::lane::{INBOX, Served, Shared, Turn};
 use super::outbox::Ping;
 use super::reader::{Leaving, Reader};
@@ -316,7 +316,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         // Another server takes over before this one closes, and what it has sent is answered first.
         // Where there is no other, the last moment counts.
         // A name may have another server behind it, and this one takes no more connections.
-        let several = || places(address, 0).is_ok_and(|all| all.len() > 1);
+        let several = || places(address, 0).is_ok_and(|all| are_several(&all));
         if self.servers.has_another(address) || several() {
             reader.leaving = Some(Leaving::Announced(reader.now));
         }
