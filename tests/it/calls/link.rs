@@ -1,9 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use beamline_registry::adapters::nats::link::lane::Companion;
 use beamline_registry::domain::overload::Overload;
 use beamline_registry::service::caller::{Call, CallError, Caller};
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::{Calling, Extension, at_once, next};
@@ -60,6 +62,25 @@ async fn nothing_is_sent_before_the_first_connection() {
         calling.ask(SUBJECT, "first").await.unwrap().payload,
         "first"
     );
+}
+
+/// Between two attempts a call has nothing under way at the server. The next one would fail, where it
+/// falls into the move to another.
+#[tokio::test]
+async fn a_call_that_pauses_keeps_us_at_a_server_that_is_about_to_go() {
+    let server = NatsServer::start().await;
+    let calling = Calling::ready(&server.url(), 4).await;
+    assert!(!calling.calls.is_busy());
+    let (go_on, paused) = oneshot::channel::<()>();
+    calling.calls.spawn(async move {
+        let _ = paused.await;
+    });
+    assert!(calling.calls.is_busy());
+    drop(go_on);
+    eventually("the end of the call", DEADLINE, async || {
+        !calling.calls.is_busy()
+    })
+    .await;
 }
 
 /// Half a second there and back: a timeout is the extension's all the same.

@@ -94,6 +94,11 @@ async fn rights_to_subjects() {
             r#"publish: ["_INBOX.>", "beamline.>"], subscribe: ["beamline.>", "$SRV.>"]"#,
             Some("set EXTENSION_REGISTRY_NATS_INBOX_PREFIX"),
         ),
+        // Enough for one reply, and not for those of the daemon's calls.
+        (
+            r#"publish: ["_INBOX.>", "beamline.>"], subscribe: ["beamline.>", "$SRV.>", "_INBOX.*"]"#,
+            Some("set EXTENSION_REGISTRY_NATS_INBOX_PREFIX"),
+        ),
         (
             r#"publish: ["_INBOX.>", "beamline.ext.>", "beamline.provider.>", "beamline.registry.cancelled.*"], subscribe: [">"]"#,
             Some("may publish at beamline.registry.events.>"),

@@ -275,7 +275,8 @@ impl Companion for Calls {
     }
 
     fn is_busy(&self) -> bool {
-        self.table.pending() > 0
+        // A call that pauses before its next attempt has no slot.
+        self.table.pending() > 0 || self.tasks.are_under_way()
     }
 }
 

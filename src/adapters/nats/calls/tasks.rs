@@ -103,6 +103,12 @@ impl Tasks {
         call.wake();
     }
 
+    /// Whether one is not done yet.
+    pub(super) fn are_under_way(&self) -> bool {
+        let pool = locked(&self.pool);
+        pool.free.len() < pool.seats.len()
+    }
+
     /// Whether this is their lane's thread.
     pub(super) fn are_here(&self) -> bool {
         self.ready.is_here()
@@ -224,9 +230,11 @@ mod tests {
             tasks.run();
             tasks.run();
             assert_eq!(done.load(Ordering::Relaxed), round - 1);
+            assert!(tasks.are_under_way());
             bell.notify_one();
             tasks.run();
             assert_eq!(done.load(Ordering::Relaxed), round);
+            assert!(!tasks.are_under_way());
         }
         assert_eq!(locked(&tasks.pool).seats.len(), 1);
     }

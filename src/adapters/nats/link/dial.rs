@@ -20,7 +20,7 @@ use crate::adapters::nats::wire::operation::{Operation, Parsed, parse};
 use crate::adapters::nats::wire::session::{Lost, Session, Step, TICK};
 use crate::config::{NatsAddress, NatsSettings};
 
-/// For an attempt with all addresses of a name together, each of which has the least of it.
+/// For a first attempt with all addresses of a name together, each of which has the least of it.
 const PATIENCE: Duration = Duration::from_secs(3);
 const LEAST: Duration = Duration::from_millis(500);
 /// The most addresses that are tried in one attempt.
@@ -79,11 +79,18 @@ pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAd
     Ok(places)
 }
 
+/// Whether there may be several servers at these places of a name. Those of the loopback are one host.
+pub(super) fn are_several(places: &[SocketAddr]) -> bool {
+    places.len() > 1 && places.iter().any(|place| !place.ip().is_loopback())
+}
+
 /// How long one of that number of places may take, so that a name whose servers are silent does not hold up
-/// the way to the next one.
-pub(super) fn patience(places: usize) -> Duration {
+/// the way to the next one. After `rounds` without success they may only be slow, as when all of their
+/// clients come back at once: then each has longer.
+pub(super) fn patience(places: usize, rounds: usize) -> Duration {
     let share = PATIENCE.checked_div(u32::try_from(places).unwrap_or(u32::MAX));
-    share.unwrap_or(PATIENCE).max(LEAST)
+    let share = share.unwrap_or(PATIENCE).max(LEAST);
+    (share * (1u32 << rounds.min(3))).min(PATIENCE)
 }
 
 /// Connects to `place`, which is one of `address`, within `patience`, and logs in as `name`.
@@ -366,6 +373,39 @@ mod tests {
         let error = handshake(&mut tls, &socket, begun + Duration::from_millis(200)).unwrap_err();
         assert!(matches!(error, DialError::Late), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(4));
+    }
+
+    #[test]
+    fn the_servers_of_a_name_have_longer_where_none_has_answered() {
+        for (places, rounds, ms) in [
+            (0, 0, 3000),
+            (1, 0, 3000),
+            (1, 9, 3000),
+            (3, 0, 1000),
+            (3, 1, 2000),
+            (3, 2, 3000),
+            (8, 0, 500),
+            (8, 2, 2000),
+            (8, 3, 3000),
+            (usize::MAX, usize::MAX, 3000),
+        ] {
+            let patience = patience(places, rounds);
+            assert_eq!(patience.as_millis(), ms, "{places} {rounds}");
+        }
+    }
+
+    #[test]
+    fn two_addresses_of_one_host_are_no_other_server() {
+        for (places, several) in [
+            (&[][..], false),
+            (&["10.0.0.1:1"], false),
+            (&["[::1]:1", "127.0.0.1:1"], false),
+            (&["10.0.0.1:1", "10.0.0.2:1"], true),
+            (&["127.0.0.1:1", "10.0.0.2:1"], true),
+        ] {
+            let all: Vec<SocketAddr> = places.iter().map(|it| it.parse().unwrap()).collect();
+            assert_eq!(are_several(&all), several, "{places:?}");
+        }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::ahead::Ahead;
-use super::dial::{Connection, DialError, dial, patience, places};
+use super::dial::{Connection, DialError, are_several, dial, patience, places};
 use super::lane::{INBOX, Served, Shared, Turn};
 use super::outbox::Ping;
 use super::reader::{Leaving, Reader};
@@ -81,7 +81,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         let (settings, name) = (&self.settings, &self.client_name);
         let mut failure = None;
         let places = places(address, rand::random::<u16>().into())?;
-        let patience = patience(places.len());
+        let patience = patience(places.len(), self.servers.rounds());
         for place in &places {
             match dial(settings, address, place, name, patience) {
                 Ok(connection) => return Ok(connection),
@@ -110,7 +110,8 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
             buffer,
         } = connection;
         let began = Instant::now();
-        self.servers.informed(session.info(), address);
+        let mut random = rand::rng();
+        self.servers.informed(session.info(), address, &mut random);
         let shared = Arc::clone(&self.shared);
         shared.outbox.accepts(session.max_payload());
         let secured = writer.is_secured();
@@ -307,7 +308,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
     /// The server has sent new information about itself or its cluster.
     fn informed(&mut self, reader: &mut Reader<'_>, address: &NatsAddress) {
         let info = reader.session.info();
-        self.servers.informed(info, address);
+        self.servers.informed(info, address, &mut rand::rng());
         if !info.ldm || reader.leaving.is_some() {
             return;
         }
@@ -315,7 +316,7 @@ impl<T: Copy + Send + Sync + 'static> Running<T> {
         // Another server takes over before this one closes, and what it has sent is answered first.
         // Where there is no other, the last moment counts.
         // A name may have another server behind it, and this one takes no more connections.
-        let several = || places(address, 0).is_ok_and(|all| all.len() > 1);
+        let several = || places(address, 0).is_ok_and(|all| are_several(&all));
         if self.servers.has_another(address) || several() {
             reader.leaving = Some(Leaving::Announced(reader.now));
         }

@@ -84,6 +84,12 @@ impl Servers {
         least.max(pause(rounds, random))
     }
 
+    /// How many whole rounds came before the attempt under way.
+    pub fn rounds(&self) -> usize {
+        let before = self.attempts.saturating_sub(1);
+        before.checked_div(self.order.len()).unwrap_or(0)
+    }
+
     /// A session has ended. After one of some length a new schedule begins.
     pub fn ended(&mut self, lasted: Duration) {
         self.dropped = lasted < SETTLED;
@@ -101,19 +107,21 @@ impl Servers {
     /// Takes in what `current` reports about its cluster. A server that names nobody, not even
     /// itself, does not advertise: what others have named stays. Only one that is about to shut
     /// down means that it has no neighbours.
-    pub fn informed(&mut self, info: &ServerInfo, current: &NatsAddress) {
+    pub fn informed(&mut self, info: &ServerInfo, current: &NatsAddress, random: &mut impl Rng) {
         if info.ldm || !info.connect_urls.is_empty() {
-            self.learn(&info.connect_urls, current);
+            self.learn(&info.connect_urls, current, random);
         }
     }
 
     /// New servers are tried too, learned ones that have left are forgotten. They get the login of
-    /// `current`, and no other.
-    fn learn(&mut self, urls: &[String], current: &NatsAddress) {
+    /// `current`, and no other. It names them to all of its clients in the same order, and these are
+    /// not to move to the same one.
+    fn learn(&mut self, urls: &[String], current: &NatsAddress, random: &mut impl Rng) {
         let urls = urls.iter().take(MAX_LEARNED);
-        let announced: Vec<NatsAddress> = urls
+        let mut announced: Vec<NatsAddress> = urls
             .filter_map(|url| NatsAddress::parse(url).ok())
             .collect();
+        announced.shuffle(random);
         let places: HashSet<_> = announced.iter().map(NatsAddress::place).collect();
         self.order.retain(|entry| {
             let place = entry.address.place();
