@@ -11,6 +11,7 @@ CREATE OR REPLACE FUNCTION registry_put(kind text, records jsonb) RETURNS void
 DECLARE
     shown text;
     keys text[];
+    same text;
     columns text;
     given text;
     changed text;
@@ -21,18 +22,31 @@ BEGIN
         WHEN 'instances' THEN
             shown := 'extension_instance_definitions'; keys := '{extension_id, instance_id}';
     END CASE;
+    same := (SELECT string_agg(format('o.%1$I = n.%1$I', key), ' AND ') FROM unnest(keys) AS key);
     SELECT string_agg(quote_ident(attname), ', '),
-        string_agg(CASE attname WHEN 'auto_disabled' THEN 'coalesce(auto_disabled, false)'
-            ELSE quote_ident(attname) END, ', '),
+        string_agg(CASE
+            WHEN attname = 'auto_disabled' THEN 'coalesce(auto_disabled, false)'
+            WHEN named THEN quote_ident(attname)
+            ELSE format('(SELECT o.%I FROM %I o WHERE %s)', attname, shown, same) END, ', '),
         string_agg(format('%1$I = excluded.%1$I', attname), ', ')
-            FILTER (WHERE attname <> ALL (keys || 'auto_disabled'::text))
+            FILTER (WHERE named AND attname <> ALL (keys || 'auto_disabled'::text))
     INTO columns, given, changed
-    FROM pg_attribute
-    WHERE attrelid = shown::regclass AND attnum > 0
-        AND (attname = ANY (keys || '{subject, auto_disabled}'::text[])
-            OR attname IN (SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)));
+    FROM (
+        SELECT a.attname, a.attname = ANY (keys || '{subject, auto_disabled}'::text[])
+                OR a.attname IN (
+                    SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)) AS named,
+            -- Checked of the row to be inserted, also where one is there: it has that one's value.
+            EXISTS (
+                SELECT FROM pg_attribute t JOIN pg_type d ON d.oid = t.atttypid
+                WHERE t.attrelid = replace(shown, '_definitions', 's')::regclass
+                    AND t.attname = a.attname AND t.attnotnull AND NOT t.atthasdef
+                    AND t.attidentity = '' AND d.typdefault IS NULL) AS needed
+        FROM pg_attribute a
+        WHERE a.attrelid = shown::regclass AND a.attnum > 0
+    ) AS of_view
+    WHERE named OR needed;
     EXECUTE format(
-        'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_populate_recordset(NULL::%1$I, $1)
+        'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_populate_recordset(NULL::%1$I, $1) AS n
          ON CONFLICT (%4$s) DO UPDATE SET %5$s',
         shown, columns, given, array_to_string(keys, ', '), changed) USING records;
     IF kind = 'extensions' THEN

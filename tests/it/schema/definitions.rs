@@ -4,6 +4,7 @@
 use beamline_registry::adapters::postgres::migrate::migrate;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::triggers::listen;
 use super::{CATALOG, actions, insert, migrated, revision, run, value};
@@ -399,6 +400,51 @@ async fn columns_of_others_keep_their_values_and_get_their_defaults() {
     assert_eq!(revision(&client).await, before);
     let ahead = format!("SELECT count(*) FROM extensions WHERE revision > {before}");
     assert_eq!(value(&client, &ahead).await, "0");
+}
+
+/// The database wants a value of a row that is put, also where that only changes one that has it.
+#[tokio::test]
+async fn a_column_of_others_without_a_default_keeps_its_value_in_rows_that_are_there() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    for (table, _) in VIEWS {
+        run(
+            &client,
+            &format!(
+                "ALTER TABLE {table} ADD COLUMN team text NOT NULL DEFAULT 'red';
+                 ALTER TABLE {table} ALTER COLUMN team DROP DEFAULT"
+            ),
+        )
+        .await;
+    }
+    migrate_again(&database).await;
+    for (kind, there, new, table) in [
+        (
+            "extensions",
+            r#"{"id": "a", "type": "pre", "subject": "t"}"#,
+            r#"{"id": "c", "type": "pre", "subject": "u"}"#,
+            "extensions",
+        ),
+        (
+            "versions",
+            r#"{"id": "a", "version": "v0", "subject": "t"}"#,
+            r#"{"id": "a", "version": "v9", "subject": "u"}"#,
+            "extension_versions",
+        ),
+        (
+            "instances",
+            r#"{"extension_id": "a", "instance_id": "i", "subject": "t"}"#,
+            r#"{"extension_id": "a", "instance_id": "j", "subject": "u"}"#,
+            "extension_instances",
+        ),
+    ] {
+        let put = |row: &str| format!("SELECT registry_put('{kind}', '[{row}]')");
+        run(&client, &put(there)).await;
+        let kept = format!("SELECT team FROM {table} WHERE subject = 't'");
+        assert_eq!(value(&client, &kept).await, "red", "{kind}");
+        let refused = client.batch_execute(&put(new)).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::NOT_NULL_VIOLATION));
+    }
 }
 
 /// Named as variables of our functions: those come first.
