@@ -406,6 +406,67 @@ async fn whoever_has_the_rights_of_the_owner_upgrades_it() {
     }
 }
 
+/// As after a restore into a new database: the tables are the account's, and the schema is not.
+#[tokio::test]
+async fn who_may_not_make_tables_beside_them_is_told_before_anything_is_changed() {
+    let server = Postgres::private().await;
+    let superuser = server.connect("postgres").await.unwrap();
+    run(&superuser, "CREATE ROLE beamline").await;
+    let database = TestDatabase::create_on(&server).await;
+    let client = database.connect().await;
+    run(&client, "GRANT CREATE ON SCHEMA public TO beamline").await;
+    run(&client, &format!("SET ROLE beamline; {LATER}; RESET ROLE")).await;
+    run(
+        &client,
+        "REVOKE CREATE ON SCHEMA public FROM beamline, PUBLIC",
+    )
+    .await;
+    let mut theirs = database.connect().await;
+    run(&theirs, "SET SESSION AUTHORIZATION beamline").await;
+    let before = description(&client).await;
+    assert_eq!(
+        obstacles(&mut theirs).await,
+        ["beamline may create nothing in schema public: GRANT CREATE ON SCHEMA to that role"]
+    );
+    assert_eq!(description(&client).await, before);
+    run(&client, "GRANT CREATE ON SCHEMA public TO beamline").await;
+    migrate(&mut theirs, DEADLINE).await.unwrap();
+}
+
+/// What is computed of a time without a zone is the same in every session; with one it is not, and
+/// Postgres says so without a name.
+#[tokio::test]
+async fn indexes_that_reckon_with_a_time_are_listed() {
+    let database = TestDatabase::create().await;
+    let mut client = database.connect().await;
+    run(
+        &client,
+        &format!(
+            "{LATER};
+             CREATE INDEX by_day ON extension_audit_log (date_trunc('day', \"timestamp\"));
+             CREATE INDEX lately ON extensions (id) WHERE updated_at > '2025-01-01';
+             CREATE INDEX failed ON extension_health (last_success) WHERE last_failure IS NOT NULL;
+             CREATE INDEX seldom ON extensions (created_at, lower(version)) WHERE enabled"
+        ),
+    )
+    .await;
+    let found = obstacles(&mut client).await;
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for (column, index) in [
+        ("extension_audit_log.timestamp changes", ": index by_day:"),
+        ("extensions.updated_at changes", ": index lately:"),
+    ] {
+        let named = found
+            .iter()
+            .any(|line| line.starts_with(column) && line.contains(index));
+        assert!(named, "{column}: {found:#?}");
+    }
+    run(&client, "DROP INDEX by_day, lately").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    let stay = "SELECT count(*) FROM pg_class WHERE relname IN ('failed', 'seldom')";
+    assert_eq!(value(&client, stay).await, "2");
+}
+
 /// Rows of a published table can be updated only while it has a key.
 #[tokio::test]
 async fn published_tables_are_upgraded_and_stay_published() {
