@@ -1,5 +1,6 @@
 -- Definitions written as JSON, with the rights of the caller. A member is a column of the view of
--- that name; null in JSON is null in SQL, also in a column of JSON.
+-- that name; null in JSON is null in SQL, also in a column of JSON. Only the columns that are written are
+-- read: another one may be of a domain that takes no null.
 
 -- Adds or replaces rows of extensions, versions or instances, as `kind` says. Columns that no record
 -- names are another tool's, or of a later version: they keep their values, and have their defaults in
@@ -15,6 +16,7 @@ DECLARE
     columns text;
     given text;
     changed text;
+    typed text;
 BEGIN
     CASE kind
         WHEN 'extensions' THEN shown := 'extension_definitions'; keys := '{id}';
@@ -29,10 +31,12 @@ BEGIN
             WHEN named THEN quote_ident(attname)
             ELSE format('(SELECT o.%I FROM %I o WHERE %s)', attname, shown, same) END, ', '),
         string_agg(format('%1$I = excluded.%1$I', attname), ', ')
-            FILTER (WHERE named AND attname <> ALL (keys || 'auto_disabled'::text))
-    INTO columns, given, changed
+            FILTER (WHERE named AND attname <> ALL (keys || 'auto_disabled'::text)),
+        string_agg(format('%I %s', attname, type_name), ', ') FILTER (WHERE named)
+    INTO columns, given, changed, typed
     FROM (
-        SELECT a.attname, a.attname = ANY (keys || '{subject, auto_disabled}'::text[])
+        SELECT a.attname, format_type(a.atttypid, a.atttypmod) AS type_name,
+            a.attname = ANY (keys || '{subject, auto_disabled}'::text[])
                 OR a.attname IN (
                     SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)) AS named,
             -- Checked of the row to be inserted, also where one is there: it has that one's value.
@@ -46,9 +50,9 @@ BEGIN
     ) AS of_view
     WHERE named OR needed;
     EXECUTE format(
-        'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_populate_recordset(NULL::%1$I, $1) AS n
+        'INSERT INTO %1$I (%2$s) SELECT %3$s FROM jsonb_to_recordset($1) AS n (%6$s)
          ON CONFLICT (%4$s) DO UPDATE SET %5$s',
-        shown, columns, given, array_to_string(keys, ', '), changed) USING records;
+        shown, columns, given, array_to_string(keys, ', '), changed, typed) USING records;
     IF kind = 'extensions' THEN
         UPDATE extensions SET promoted = NULL
         WHERE promoted IS NOT NULL
@@ -62,11 +66,14 @@ CREATE OR REPLACE FUNCTION registry_patch(of_id text, patch jsonb) RETURNS void
     LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     changed text;
+    typed text;
     unknown text;
 BEGIN
     SELECT string_agg(format('%1$I = p.%1$I', attname), ', ') FILTER (WHERE attname IS NOT NULL),
+        string_agg(format('%I %s', attname, format_type(atttypid, atttypmod)), ', ')
+            FILTER (WHERE attname IS NOT NULL),
         string_agg(key, ', ') FILTER (WHERE attname IS NULL)
-    INTO changed, unknown
+    INTO changed, typed, unknown
     FROM jsonb_object_keys(patch) AS key LEFT JOIN pg_attribute
         ON attrelid = 'extension_definitions'::regclass AND attnum > 0 AND attname = key;
     IF unknown IS NOT NULL THEN
@@ -74,8 +81,8 @@ BEGIN
     ELSIF changed IS NOT NULL THEN
         EXECUTE format(
             'UPDATE extension_definitions AS e SET %s
-             FROM jsonb_populate_record(NULL::extension_definitions, $2) AS p WHERE e.id = $1',
-            changed) USING of_id, patch;
+             FROM jsonb_to_record($2) AS p (%s) WHERE e.id = $1',
+            changed, typed) USING of_id, patch;
     END IF;
 END
 $$;

@@ -447,6 +447,39 @@ async fn a_column_of_others_without_a_default_keeps_its_value_in_rows_that_are_t
     }
 }
 
+/// What is not put or patched has no value in what is read from JSON.
+#[tokio::test]
+async fn a_column_of_others_may_be_of_a_domain_that_takes_no_null() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(&client, "CREATE DOMAIN team AS text NOT NULL").await;
+    for (table, _) in VIEWS {
+        let add = format!("ALTER TABLE {table} ADD COLUMN team team DEFAULT 'red'");
+        run(&client, &add).await;
+    }
+    migrate_again(&database).await;
+    run(
+        &client,
+        r#"SELECT registry_put('extensions', '[{"id": "c", "type": "pre", "subject": "s.c"}]');
+         SELECT registry_put('versions', '[{"id": "a", "version": "v0", "subject": "t.0"},
+             {"id": "a", "version": "v9", "subject": "t.9"}]');
+         SELECT registry_put('instances', '[
+             {"extension_id": "a", "instance_id": "j", "subject": "u.j"}]');
+         SELECT registry_patch('a', '{"retry": 4}')"#,
+    )
+    .await;
+    for (table, rows) in [
+        ("extensions", "3"),
+        ("extension_versions", "2"),
+        ("extension_instances", "2"),
+    ] {
+        let kept = format!("SELECT count(*) FROM {table} WHERE team = 'red'");
+        assert_eq!(value(&client, &kept).await, rows, "{table}");
+    }
+    let patched = "SELECT retry FROM extensions WHERE id = 'a'";
+    assert_eq!(value(&client, patched).await, "4");
+}
+
 /// Named as variables of our functions: those come first.
 #[tokio::test]
 async fn columns_of_others_may_be_named_as_our_variables() {
