@@ -40,13 +40,13 @@ BEGIN
                 OR a.attname IN (
                     SELECT jsonb_object_keys(value) FROM jsonb_array_elements(records)) AS named,
             -- Checked of the row to be inserted, also where one is there: it has that one's value.
-            EXISTS (
-                SELECT FROM pg_attribute t JOIN pg_type d ON d.oid = t.atttypid
-                WHERE t.attrelid = replace(shown, '_definitions', 's')::regclass
-                    AND t.attname = a.attname AND t.attnotnull AND NOT t.atthasdef
-                    AND t.attidentity = '' AND d.typdefault IS NULL) AS needed
-        FROM pg_attribute a
+            t.attnotnull AND NOT t.atthasdef AND t.attidentity = '' AND EXISTS (
+                SELECT FROM pg_type d WHERE d.oid = t.atttypid AND d.typdefault IS NULL) AS needed
+        FROM pg_attribute a LEFT JOIN pg_attribute t
+            ON t.attrelid = replace(shown, '_definitions', 's')::regclass AND t.attname = a.attname
+        -- What is numbered always cannot be written.
         WHERE a.attrelid = shown::regclass AND a.attnum > 0
+            AND t.attidentity IS DISTINCT FROM 'a'
     ) AS of_view
     WHERE named OR needed;
     EXECUTE format(
