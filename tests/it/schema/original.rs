@@ -2,6 +2,7 @@
 //! cannot is listed, all of it, with nothing changed. CASES.md D1.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use beamline_registry::adapters::postgres::migrate::{MigrateError, migrate};
 use tokio_postgres::Client;
@@ -375,6 +376,25 @@ async fn an_upgrade_that_ended_in_the_middle_goes_on() {
     let migrated = migrate(&mut client, DEADLINE).await.unwrap();
     assert!(migrated.old.is_none(), "{migrated:?}");
     assert_kept(&client).await;
+}
+
+/// A reader that comes after the step holds up V3; what came before that is told with the rest.
+#[tokio::test]
+async fn what_was_applied_before_a_wait_is_told_too() {
+    let (database, mut client) = made(ROWS).await;
+    let blocker = "CREATE INDEX idx_extensions_revision ON extension_health (updated_at)";
+    run(&client, blocker).await;
+    migrate(&mut client, DEADLINE).await.unwrap_err();
+    run(&client, "DROP INDEX idx_extensions_revision").await;
+    let holder = database.connect().await;
+    run(&holder, "BEGIN; SELECT count(*) FROM extension_audit_log").await;
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        run(&holder, "COMMIT").await;
+    };
+    let (migrated, ()) = tokio::join!(migrate(&mut client, DEADLINE), release);
+    let applied = migrated.unwrap().applied;
+    assert_eq!(applied[0].0, 1, "{applied:?}");
 }
 
 /// The tables are a role's own, as where the original logged in by one; a superuser migrates them,
