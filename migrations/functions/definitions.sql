@@ -18,6 +18,11 @@ CREATE OR REPLACE FUNCTION registry_hash(texts text[]) RETURNS bigint
     RETURN ('x' || encode(substr(sha256(convert_to(array_remove(texts, NULL)::text, 'UTF8')), 1, 8),
         'hex'))::bit(64)::bigint;
 
+-- The whole hash of one text. A server in FIPS mode has no md5().
+CREATE OR REPLACE FUNCTION registry_sha256(content text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN encode(sha256(convert_to(content, 'UTF8')), 'hex');
+
 -- Makes or changes a view. One that loses or renames a column is made anew; `migrate` gives it the
 -- rights again that were given on it.
 CREATE OR REPLACE FUNCTION registry_view(name text, query text) RETURNS void

@@ -45,6 +45,10 @@ WHERE entry.ctid = numbered.place;
 -- Only now: no row of a published table can be updated while it has no key.
 DO $$
 BEGIN
+    -- By an index that may be the one that goes, which would leave it without any.
+    IF (SELECT relreplident = 'i' FROM pg_class WHERE oid = 'extension_audit_log'::regclass) THEN
+        ALTER TABLE extension_audit_log REPLICA IDENTITY DEFAULT;
+    END IF;
     EXECUTE format('ALTER TABLE extension_audit_log DROP CONSTRAINT %I',
         (SELECT conname FROM pg_constraint
          WHERE conrelid = 'extension_audit_log'::regclass AND contype = 'p'));

@@ -33,8 +33,8 @@ const NAME_ACTOR: &str = "SELECT set_config('beamline.actor', $1, true), \
 /// An audit entry as a hash, the same in every session: it may be looked for on another connection,
 /// where a pooler or another server has another time zone. Columns of other tools stay out, as their
 /// texts may depend on the session too.
-const ENTRY: &str = "md5(ROW(a.id, a.extension_id, a.action, a.changed_by, a.actor_source, \
-    a.changes, extract(epoch FROM a.timestamp), a.revision)::text)";
+const ENTRY: &str = "registry_sha256(ROW(a.id, a.extension_id, a.action, a.changed_by, \
+    a.actor_source, a.changes, extract(epoch FROM a.timestamp), a.revision)::text)";
 
 /// The revision that this transaction has taken, if it has, and the first entry that it wrote with it.
 static MARK: LazyLock<String> = LazyLock::new(|| {

@@ -87,6 +87,16 @@ pub async fn missing_rights(client: &Client) -> Result<Vec<String>, DatabaseErro
         .map_err(PostgresError::from)?)
 }
 
+/// Whether each of the registry's triggers is there and fires: without one, every change is refused.
+///
+/// # Errors
+/// The first that is not, or why they cannot be looked at.
+pub async fn triggers(client: &Client) -> Result<(), DatabaseError> {
+    let check = "SELECT registry_check_triggers()::text";
+    let checked = client.query_typed(check, &[]).await;
+    Ok(checked.map(drop).map_err(PostgresError::from)?)
+}
+
 /// Everything that keeps the tables from being read, one line each.
 pub async fn unreadable(client: &Client) -> Vec<DatabaseError> {
     let mut faults = Vec::new();

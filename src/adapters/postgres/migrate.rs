@@ -156,10 +156,13 @@ async fn apply(
     if let Some(old) = old::prepare(client).await? {
         done.old = Some(old);
     }
-    let report = embedded::migrations::runner().run_async(client).await?;
-    let applied = report.applied_migrations().iter();
+    let outcome = embedded::migrations::runner().run_async(client).await;
+    // What was applied before one that has to wait is not applied again.
+    let report = outcome.as_ref().map_or_else(refinery::Error::report, Some);
+    let applied = report.into_iter().flat_map(refinery::Report::applied_migrations);
     let named = applied.map(|migration| (migration.version(), migration.name().to_owned()));
     done.applied.extend(named);
+    outcome?;
     if !functions::are_current(client).await? {
         functions::apply(client, rights).await?;
         done.functions = true;

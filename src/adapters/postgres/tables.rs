@@ -104,7 +104,7 @@ impl Table {
         let part = self.fields.first().map_or("", |field| field.name);
         let sql = format!(
             "DELETE FROM {view} AS old WHERE old.{owner} = ANY ($2) AND NOT EXISTS (SELECT FROM \
-             jsonb_populate_recordset(NULL::{view}, $1::text::jsonb) AS n \
+             jsonb_to_recordset($1::text::jsonb) AS n ({owner} text, {part} text) \
              WHERE n.{owner} = old.{owner} AND n.{part} = old.{part})"
         );
         let parameters: [Parameter<'_>; 2] =

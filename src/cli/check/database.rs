@@ -86,6 +86,14 @@ async fn looked_at(what: &str, session: &Session) -> Vec<Line> {
         })),
         Err(error) => lines.push(Line::bad(what, error.to_string(), RIGHTS)),
     }
+    let what = "would record every change";
+    lines.push(match inspect::triggers(client).await {
+        Ok(()) => Line::good(what),
+        Err(error) if error.trouble == Trouble::NotAllowed => {
+            Line::bad(what, error.to_string(), RIGHTS)
+        }
+        Err(error) => Line::bad(what, error.to_string(), SCHEMA),
+    });
     let what = "has about our time";
     lines.push(match inspect::clock_difference(client).await {
         Ok(difference) if difference > CLOCKS => {

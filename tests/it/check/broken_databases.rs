@@ -120,6 +120,21 @@ async fn rights() {
         .names("database", "extension_versions");
 }
 
+/// As a restore that was ended leaves one: every change would be refused.
+#[tokio::test]
+async fn a_trigger_that_rests() {
+    let (nats, ruled) = tokio::join!(NatsServer::start(), Ruled::start());
+    let superuser = ruled.database.connect().await;
+    let rest = "ALTER TABLE extension_versions DISABLE TRIGGER c_record_update";
+    run(&superuser, rest).await;
+    let found = Found::by(builder(&nats, &ruled.url("beamline_registry"))).await;
+    found.names(
+        "database",
+        "trigger c_record_update of extension_versions is disabled",
+    );
+    found.advises("run `beamline-registry migrate` with an account that owns the schema");
+}
+
 /// The daemon serves the others.
 #[tokio::test]
 async fn faulty_rows_are_named_and_fail_nothing() {

@@ -4,6 +4,7 @@
 use beamline_registry::adapters::postgres::migrate::migrate;
 use serde_json::{Value, json};
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use super::triggers::listen;
 use super::{CATALOG, actions, insert, migrated, revision, run, value};
@@ -393,12 +394,98 @@ async fn columns_of_others_keep_their_values_and_get_their_defaults() {
         assert_eq!(value(&client, &kept).await, rows);
     }
 
-    // What is computed is no change by itself.
+    // What the views show can be put as it is.
     let before = revision(&client).await;
+    let kinds = ["extensions", "versions", "instances"];
+    for (kind, (_, view)) in kinds.into_iter().zip(VIEWS) {
+        let put = format!("SELECT registry_put('{kind}', jsonb_agg(v)) FROM {view} v");
+        run(&client, &put).await;
+    }
+    assert_eq!(revision(&client).await, before);
+
+    // What is computed is no change by itself.
     run(&client, "UPDATE extensions SET retry = retry").await;
     assert_eq!(revision(&client).await, before);
     let ahead = format!("SELECT count(*) FROM extensions WHERE revision > {before}");
     assert_eq!(value(&client, &ahead).await, "0");
+}
+
+/// The database wants a value of a row that is put, also where that only changes one that has it.
+#[tokio::test]
+async fn a_column_of_others_without_a_default_keeps_its_value_in_rows_that_are_there() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    for (table, _) in VIEWS {
+        run(
+            &client,
+            &format!(
+                "ALTER TABLE {table} ADD COLUMN team text NOT NULL DEFAULT 'red';
+                 ALTER TABLE {table} ALTER COLUMN team DROP DEFAULT"
+            ),
+        )
+        .await;
+    }
+    migrate_again(&database).await;
+    for (kind, there, new, table) in [
+        (
+            "extensions",
+            r#"{"id": "a", "type": "pre", "subject": "t"}"#,
+            r#"{"id": "c", "type": "pre", "subject": "u"}"#,
+            "extensions",
+        ),
+        (
+            "versions",
+            r#"{"id": "a", "version": "v0", "subject": "t"}"#,
+            r#"{"id": "a", "version": "v9", "subject": "u"}"#,
+            "extension_versions",
+        ),
+        (
+            "instances",
+            r#"{"extension_id": "a", "instance_id": "i", "subject": "t"}"#,
+            r#"{"extension_id": "a", "instance_id": "j", "subject": "u"}"#,
+            "extension_instances",
+        ),
+    ] {
+        let put = |row: &str| format!("SELECT registry_put('{kind}', '[{row}]')");
+        run(&client, &put(there)).await;
+        let kept = format!("SELECT team FROM {table} WHERE subject = 't'");
+        assert_eq!(value(&client, &kept).await, "red", "{kind}");
+        let refused = client.batch_execute(&put(new)).await.unwrap_err();
+        assert_eq!(refused.code(), Some(&SqlState::NOT_NULL_VIOLATION));
+    }
+}
+
+/// What is not put or patched has no value in what is read from JSON.
+#[tokio::test]
+async fn a_column_of_others_may_be_of_a_domain_that_takes_no_null() {
+    let (database, client) = migrated().await;
+    run(&client, CATALOG).await;
+    run(&client, "CREATE DOMAIN team AS text NOT NULL").await;
+    for (table, _) in VIEWS {
+        let add = format!("ALTER TABLE {table} ADD COLUMN team team DEFAULT 'red'");
+        run(&client, &add).await;
+    }
+    migrate_again(&database).await;
+    run(
+        &client,
+        r#"SELECT registry_put('extensions', '[{"id": "c", "type": "pre", "subject": "s.c"}]');
+         SELECT registry_put('versions', '[{"id": "a", "version": "v0", "subject": "t.0"},
+             {"id": "a", "version": "v9", "subject": "t.9"}]');
+         SELECT registry_put('instances', '[
+             {"extension_id": "a", "instance_id": "j", "subject": "u.j"}]');
+         SELECT registry_patch('a', '{"retry": 4}')"#,
+    )
+    .await;
+    for (table, rows) in [
+        ("extensions", "3"),
+        ("extension_versions", "2"),
+        ("extension_instances", "2"),
+    ] {
+        let kept = format!("SELECT count(*) FROM {table} WHERE team = 'red'");
+        assert_eq!(value(&client, &kept).await, rows, "{table}");
+    }
+    let patched = "SELECT retry FROM extensions WHERE id = 'a'";
+    assert_eq!(value(&client, patched).await, "4");
 }
 
 /// Named as variables of our functions: those come first.

@@ -2,6 +2,7 @@
 //! cannot is listed, all of it, with nothing changed. CASES.md D1.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use beamline_registry::adapters::postgres::migrate::{MigrateError, migrate};
 use tokio_postgres::Client;
@@ -377,6 +378,25 @@ async fn an_upgrade_that_ended_in_the_middle_goes_on() {
     assert_kept(&client).await;
 }
 
+/// A reader that comes after the step holds up V3; what came before that is told with the rest.
+#[tokio::test]
+async fn what_was_applied_before_a_wait_is_told_too() {
+    let (database, mut client) = made(ROWS).await;
+    let blocker = "CREATE INDEX idx_extensions_revision ON extension_health (updated_at)";
+    run(&client, blocker).await;
+    migrate(&mut client, DEADLINE).await.unwrap_err();
+    run(&client, "DROP INDEX idx_extensions_revision").await;
+    let holder = database.connect().await;
+    run(&holder, "BEGIN; SELECT count(*) FROM extension_audit_log").await;
+    let release = async {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        run(&holder, "COMMIT").await;
+    };
+    let (migrated, ()) = tokio::join!(migrate(&mut client, DEADLINE), release);
+    let applied = migrated.unwrap().applied;
+    assert_eq!(applied[0].0, 1, "{applied:?}");
+}
+
 /// The tables are a role's own, as where the original logged in by one; a superuser migrates them,
 /// or a member of that role.
 #[tokio::test]
@@ -406,18 +426,84 @@ async fn whoever_has_the_rights_of_the_owner_upgrades_it() {
     }
 }
 
-/// Rows of a published table can be updated only while it has a key.
+/// As after a restore into a new database: the tables are the account's, and the schema is not.
+#[tokio::test]
+async fn who_may_not_make_tables_beside_them_is_told_before_anything_is_changed() {
+    let server = Postgres::private().await;
+    let superuser = server.connect("postgres").await.unwrap();
+    run(&superuser, "CREATE ROLE beamline").await;
+    let database = TestDatabase::create_on(&server).await;
+    let client = database.connect().await;
+    run(&client, "GRANT CREATE ON SCHEMA public TO beamline").await;
+    run(&client, &format!("SET ROLE beamline; {LATER}; RESET ROLE")).await;
+    run(
+        &client,
+        "REVOKE CREATE ON SCHEMA public FROM beamline, PUBLIC",
+    )
+    .await;
+    let mut theirs = database.connect().await;
+    run(&theirs, "SET SESSION AUTHORIZATION beamline").await;
+    let before = description(&client).await;
+    assert_eq!(
+        obstacles(&mut theirs).await,
+        ["beamline may create nothing in schema public: GRANT CREATE ON SCHEMA to that role"]
+    );
+    assert_eq!(description(&client).await, before);
+    run(&client, "GRANT CREATE ON SCHEMA public TO beamline").await;
+    migrate(&mut theirs, DEADLINE).await.unwrap();
+}
+
+/// What is computed of a time without a zone is the same in every session; with one it is not, and
+/// Postgres says so without a name.
+#[tokio::test]
+async fn indexes_that_reckon_with_a_time_are_listed() {
+    let database = TestDatabase::create().await;
+    let mut client = database.connect().await;
+    run(
+        &client,
+        &format!(
+            "{LATER};
+             CREATE INDEX by_day ON extension_audit_log (date_trunc('day', \"timestamp\"));
+             CREATE INDEX lately ON extensions (id) WHERE updated_at > '2025-01-01';
+             CREATE INDEX failed ON extension_health (last_success) WHERE last_failure IS NOT NULL;
+             CREATE INDEX seldom ON extensions (created_at, lower(version)) WHERE enabled"
+        ),
+    )
+    .await;
+    let found = obstacles(&mut client).await;
+    assert_eq!(found.len(), 2, "{found:#?}");
+    for (column, index) in [
+        ("extension_audit_log.timestamp changes", ": index by_day:"),
+        ("extensions.updated_at changes", ": index lately:"),
+    ] {
+        let named = found
+            .iter()
+            .any(|line| line.starts_with(column) && line.contains(index));
+        assert!(named, "{column}: {found:#?}");
+    }
+    run(&client, "DROP INDEX by_day, lately").await;
+    migrate(&mut client, DEADLINE).await.unwrap();
+    let stay = "SELECT count(*) FROM pg_class WHERE relname IN ('failed', 'seldom')";
+    assert_eq!(value(&client, stay).await, "2");
+}
+
+/// Rows of a published table can be updated only while it has a key, by which they are known.
 #[tokio::test]
 async fn published_tables_are_upgraded_and_stay_published() {
-    let (_database, mut client) = made(&many(20, 50)).await;
-    keep(&client).await;
-    run(&client, "CREATE PUBLICATION everything FOR ALL TABLES").await;
-    migrate(&mut client, DEADLINE).await.unwrap();
-    assert_kept(&client).await;
-    run(&client, "UPDATE extension_audit_log SET changed_by = 'kim'").await;
-    let published = "SELECT count(*) FROM pg_publication_tables
-        WHERE schemaname = 'public' AND tablename = 'extension_audit_log'";
-    assert_eq!(value(&client, published).await, "1");
+    let by_index = "ALTER TABLE extension_audit_log
+        REPLICA IDENTITY USING INDEX extension_audit_log_pkey";
+    for identity in ["", by_index] {
+        let (_database, mut client) = made(&many(20, 50)).await;
+        keep(&client).await;
+        run(&client, "CREATE PUBLICATION everything FOR ALL TABLES").await;
+        run(&client, identity).await;
+        migrate(&mut client, DEADLINE).await.unwrap();
+        assert_kept(&client).await;
+        run(&client, "UPDATE extension_audit_log SET changed_by = 'kim'").await;
+        let published = "SELECT count(*) FROM pg_publication_tables
+            WHERE schemaname = 'public' AND tablename = 'extension_audit_log'";
+        assert_eq!(value(&client, published).await, "1");
+    }
 }
 
 #[tokio::test]

@@ -85,6 +85,22 @@ async fn a_limit_of_a_millisecond_for_the_database_keeps_nobody_from_starting() 
     stage.wait_state("up").await;
 }
 
+/// On a server in FIPS mode md5() is an error. Here nobody may call it, which is another one.
+#[tokio::test]
+async fn a_server_without_md5_takes_every_change() {
+    let stage = Stage::start().await;
+    let take = "REVOKE EXECUTE ON FUNCTION md5(text), md5(bytea) FROM PUBLIC";
+    run(&stage.superuser, take).await;
+    let _daemon = stage.daemon("beamline_registry").await;
+    eventually("everything works", DEADLINE, async || stage.works().await).await;
+    let version = json!({"id": SERVED, "version": "v2", "subject": "beamline.ext.other"});
+    stage.ask("put_version", &version).await.ok();
+    for version in ["v2", "v1"] {
+        let promoted = json!({"id": SERVED, "version": version});
+        stage.ask("promote", &promoted).await.ok();
+    }
+}
+
 /// A server that says that it is not the one to write to is named so.
 #[tokio::test]
 async fn a_read_only_database_is_called_that() {

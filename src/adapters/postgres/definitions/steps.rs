@@ -20,12 +20,12 @@ const DELETE: &str = "DELETE FROM extension_definitions WHERE id = $1";
 /// has been given one of its own.
 const REMEMBER: &str = "UPDATE extensions e SET promoted = jsonb_build_object('version', v.version, \
     'routing_rules', v.routing_rules, 'rollout', v.rollout, 'priority', v.priority, \
-    'timeout_ms', CASE WHEN v.timeout_ms IS NULL THEN md5(e.timeout_ms::text) END, \
-    'retry', CASE WHEN v.retry IS NULL THEN md5(e.retry::text) END, \
+    'timeout_ms', CASE WHEN v.timeout_ms IS NULL THEN registry_sha256(e.timeout_ms::text) END, \
+    'retry', CASE WHEN v.retry IS NULL THEN registry_sha256(e.retry::text) END, \
     'config', CASE WHEN coalesce(v.config, 'null') = 'null' \
-        THEN md5(coalesce(nullif(e.config, 'null'), '{}')::text) END, \
+        THEN registry_sha256(coalesce(nullif(e.config, 'null'), '{}')::text) END, \
     'metadata', CASE WHEN coalesce(v.metadata, 'null') = 'null' \
-        THEN md5(coalesce(nullif(e.metadata, 'null'), '{}')::text) END) \
+        THEN registry_sha256(coalesce(nullif(e.metadata, 'null'), '{}')::text) END) \
         || jsonb_build_object('rows', coalesce(e.promoted -> 'rows', '{}')) \
     FROM extension_versions v WHERE e.id = $1 AND v.id = $1 AND v.version = $2";
 
@@ -44,7 +44,7 @@ const REMEMBER_ROW: &str = "UPDATE extensions e SET promoted = coalesce(e.promot
 
 /// And by which it is known later that nobody has changed the row since.
 const REMEMBER_KEPT: &str = "UPDATE extensions e SET promoted = jsonb_set(e.promoted, \
-        ARRAY['rows', v.version, 'kept'], to_jsonb(md5(to_jsonb(v.*)::text))) \
+        ARRAY['rows', v.version, 'kept'], to_jsonb(registry_sha256(to_jsonb(v.*)::text))) \
     FROM extension_version_definitions v \
     WHERE e.id = $1 AND v.id = e.id AND v.version = e.version \
       AND e.promoted -> 'rows' ? v.version";
@@ -55,7 +55,7 @@ const RESTORE_ROW: &str = "SELECT registry_put('versions', \
         jsonb_build_array(e.promoted #> ARRAY['rows', v.version, 'was']))::text \
     FROM extensions e JOIN extension_version_definitions v ON v.id = e.id \
     WHERE e.id = $1 AND v.version = $2 \
-      AND e.promoted #>> ARRAY['rows', v.version, 'kept'] = md5(to_jsonb(v.*)::text)";
+      AND e.promoted #>> ARRAY['rows', v.version, 'kept'] = registry_sha256(to_jsonb(v.*)::text)";
 
 /// Rules, rollout and priority of a row that names the current version are its own, and stay. A
 /// value is null again where it was null before the promotion, see [`REMEMBER`].
@@ -63,10 +63,12 @@ const KEEP_CURRENT: &str = "INSERT INTO extension_version_definitions AS kept \
     (id, version, subject, timeout_ms, retry, config, metadata, routing_rules, rollout, priority, \
     enabled) \
     SELECT id, version, subject, \
-    CASE WHEN md5(timeout_ms::text) IS DISTINCT FROM was ->> 'timeout_ms' THEN timeout_ms END, \
-    CASE WHEN md5(retry::text) IS DISTINCT FROM was ->> 'retry' THEN retry END, \
-    CASE WHEN md5(config::text) IS DISTINCT FROM was ->> 'config' THEN config END, \
-    CASE WHEN md5(metadata::text) IS DISTINCT FROM was ->> 'metadata' THEN metadata END, \
+    CASE WHEN registry_sha256(timeout_ms::text) IS DISTINCT FROM was ->> 'timeout_ms' \
+        THEN timeout_ms END, \
+    CASE WHEN registry_sha256(retry::text) IS DISTINCT FROM was ->> 'retry' THEN retry END, \
+    CASE WHEN registry_sha256(config::text) IS DISTINCT FROM was ->> 'config' THEN config END, \
+    CASE WHEN registry_sha256(metadata::text) IS DISTINCT FROM was ->> 'metadata' \
+        THEN metadata END, \
     nullif(was -> 'routing_rules', 'null'), nullif(was -> 'rollout', 'null'), \
     coalesce((was ->> 'priority')::integer, 0), false \
     FROM (SELECT id, version, subject, timeout_ms, retry, \

@@ -17,6 +17,10 @@ const SHARED: &str = "SELECT subject, array_agg(id::text ORDER BY id) FROM exten
 const FOREIGN: &str = "SELECT relname::text, ARRAY[relowner::regrole::text] FROM pg_class \
     WHERE oid = to_regclass($1) AND NOT pg_has_role(relowner, 'USAGE')";
 
+/// The migrating role, where the tables are in a schema in which it may not make any.
+const CLOSED: &str = "SELECT current_user::text, ARRAY[current_schema()::text] \
+    WHERE NOT has_schema_privilege(current_schema(), 'CREATE')";
+
 /// The primary key of a table, `{}` without one.
 const KEY: &str = "SELECT coalesce((SELECT array_agg(a.attname::text ORDER BY place) \
         FROM pg_constraint, unnest(conkey) WITH ORDINALITY AS k (number, place) \
@@ -70,7 +74,11 @@ pub(super) async fn find(client: &impl GenericClient, shape: &Shape) -> Result<V
 }
 
 async fn of_tables(client: &impl GenericClient, shape: &Shape) -> Result<Vec<String>, Error> {
-    let mut found = Vec::new();
+    let closed = client.query(CLOSED, &[]).await?;
+    let mut found = lines(&closed, "", |role, schema| {
+        let role = quoted(role);
+        format!("{role} may create nothing in schema {schema}: GRANT CREATE ON SCHEMA to that role")
+    })?;
     for table in shape.tables() {
         let foreign = client.query(FOREIGN, &[&table]).await?;
         found.extend(lines(&foreign, "", |table, owner| {
