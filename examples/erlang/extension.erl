@@ -23,6 +23,8 @@ serve(Requests, Cancelled, Calls) ->
         {nats, Requests, drained} ->
             [receive {'DOWN', _, process, Call, _} -> ok end || Call <- maps:keys(Calls)],
             beamline_nats:flush();
+        {nats, Requests, #{reply_to := undefined}} ->
+            serve(Requests, Cancelled, Calls); %% Nobody waits for an answer.
         {nats, Requests, Request = #{headers := Headers}} ->
             %% A process each: the next request must not wait for this one.
             {Call, _} = spawn_monitor(fun() -> answer(Request) end),

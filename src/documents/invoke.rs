@@ -36,7 +36,7 @@ pub struct InvokeArguments<'a> {
     /// What the extension works on: anything but null, of a provider an object.
     // As it came, null included: that is no message, but a mistake.
     #[serde(borrow, default, deserialize_with = "with_null")]
-    #[schema(value_type = Value)]
+    #[schema(value_type = Value, required)]
     payload: Option<&'a RawValue>,
     /// Goes to the extension as it is.
     #[serde(borrow)]

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type};
+use utoipa::openapi::schema::{
+    AnyOfBuilder, ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type,
+};
 use utoipa::openapi::{Ref, RefOr};
 
 use super::page::ENVELOPE_BYTES;
@@ -78,16 +80,17 @@ pub(super) fn schemas() -> [(&'static str, RefOr<Schema>); 3] {
         .property("record", record)
         .required("changed")
         .required("record");
-    let or_rehearsal = |answer: &str| {
-        let either = OneOfBuilder::new()
-            .item(name(answer))
-            .item(name("Rehearsal"));
-        RefOr::T(Schema::OneOf(either.build()))
+    // Not one of them: a record has all that a deletion is answered with.
+    let any_of = |answers: &[&str]| {
+        let answers = answers.iter().copied().map(name);
+        let any = answers.fold(AnyOfBuilder::new(), AnyOfBuilder::item);
+        RefOr::T(Schema::AnyOf(any.build()))
     };
     [
         ("Rehearsal", rehearsal.into()),
-        ("Changed", or_rehearsal("Extension")),
-        ("Deleted", or_rehearsal("Committed")),
+        // A record that cannot be shown is answered as one that is gone.
+        ("Changed", any_of(&["Extension", "Committed", "Rehearsal"])),
+        ("Deleted", any_of(&["Committed", "Rehearsal"])),
     ]
 }
 
@@ -121,5 +124,14 @@ mod tests {
             assert_eq!(body["omitted"].is_null(), all);
             assert_eq!(body["revision"], 7);
         }
+    }
+
+    #[test]
+    fn a_change_that_is_committed_and_cannot_be_shown_is_described() {
+        let [_, (_, changed), _] = schemas();
+        let changed = serde_json::to_value(changed).unwrap();
+        let answers = changed["anyOf"].as_array().unwrap();
+        let committed = serde_json::json!({"$ref": "#/components/schemas/Committed"});
+        assert!(answers.contains(&committed), "{changed}");
     }
 }

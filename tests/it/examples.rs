@@ -205,6 +205,9 @@ async fn unusual_messages(language: Language) {
     let nats = NatsServer::start().await;
     let _extension = language.extension(&nats.url()).await;
     let client = Client::connect(&nats.url()).await;
+    // Without a reply subject: there is no answer, and the next message has one.
+    let sent = client.nats().publish(PLAYED, "{}".into());
+    sent.await.unwrap();
     for (body, code) in [
         (r#"{"payload":{"text":" Hello "}}"#, None),
         (r#"{"payload":{"text":7}}"#, Some("422")),

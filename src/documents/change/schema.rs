@@ -12,7 +12,6 @@ use crate::domain::record::{EXTENSION, Field, Kind, field};
 
 /// The body of a change. The id may stand elsewhere.
 pub fn schema(verb: Verb) -> Object {
-    let makes = [Verb::Create, Verb::PutVersion, Verb::PutInstance];
     let mut object = closed();
     for name in verb.fields() {
         // Known only to be refused with a reason.
@@ -24,9 +23,8 @@ pub fn schema(verb: Verb) -> Object {
         if refused {
             continue;
         }
-        let own = field(verb.table(), name);
-        let required = makes.contains(&verb) && own.is_some_and(|field| field.required);
-        object = match own {
+        let required = verb.requires(name);
+        object = match field(verb.table(), name) {
             Some(field) => object.property(name, of_field(field, !required)),
             None => object.property(name, property(name, !required)),
         };
@@ -126,4 +124,48 @@ fn kinds(kind: Type, nullable: bool) -> SchemaType {
 fn whole(nullable: bool) -> ObjectBuilder {
     let format = SchemaFormat::KnownFormat(KnownFormat::Int64);
     typed(Type::Integer, nullable).format(Some(format))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::documents::change::{Body, read};
+    use crate::domain::testing::policy;
+    use crate::service::error::RegistryError;
+
+    #[test]
+    fn what_is_required_is_what_is_missing_without_it() {
+        for verb in [
+            Verb::Create,
+            Verb::Update,
+            Verb::Delete,
+            Verb::Enable,
+            Verb::Disable,
+            Verb::PutVersion,
+            Verb::UpdateVersion,
+            Verb::Rollout,
+            Verb::DeleteVersion,
+            Verb::Promote,
+            Verb::PutInstance,
+            Verb::DeleteInstance,
+        ] {
+            let actor = |_: Option<&str>| Ok(Actor::anonymous());
+            let read = read(verb, Body::of_id("x"), None, &policy(), actor);
+            let mut missing = match read {
+                Err(RegistryError::BadFields(faults)) => faults,
+                other => {
+                    assert!(other.is_ok(), "{verb:?}");
+                    Vec::new()
+                }
+            };
+            missing.retain(|fault| &*fault.rule == "is missing");
+            let mut missing: Vec<_> = missing.iter().map(|fault| &*fault.field).collect();
+            let required = schema(verb).required;
+            let mut required: Vec<_> = required.iter().map(String::as_str).collect();
+            required.retain(|name| *name != "id");
+            missing.sort_unstable();
+            required.sort_unstable();
+            assert_eq!(missing, required, "{verb:?}");
+        }
+    }
 }

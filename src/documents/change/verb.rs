@@ -1,7 +1,7 @@
 //! Which fields changes have.
 
 use crate::documents::verb::Verb;
-use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION};
+use crate::domain::record::{EXTENSION, Field, INSTANCE, VERSION, field};
 
 /// Fields that every change may have.
 const COMMON: &[&str] = &["id", "actor", "if_revision", "dry_run"];
@@ -20,6 +20,19 @@ impl Verb {
             Self::PutVersion | Self::UpdateVersion => VERSION,
             Self::PutInstance => INSTANCE,
             _ => &[],
+        }
+    }
+
+    /// Whether a request must have this field of its own; the id may stand elsewhere.
+    pub(super) fn requires(self, name: &str) -> bool {
+        match self {
+            Self::Create | Self::PutVersion | Self::PutInstance => {
+                field(self.table(), name).is_some_and(|field| field.required)
+            }
+            Self::UpdateVersion | Self::DeleteVersion | Self::Promote => name == "version",
+            Self::Rollout => ["version", "percent"].contains(&name),
+            Self::DeleteInstance => name == "instance_id",
+            _ => false,
         }
     }
 

@@ -52,6 +52,14 @@ impl Share {
         faults.collect()
     }
 
+    /// The members as fields.
+    fn fields(&self) -> Fields<'_> {
+        let members = self.0.iter();
+        members
+            .map(|(member, json)| (member.as_str(), Value::Json(json.as_str().into())))
+            .collect()
+    }
+
     /// Whether it says when to give the share up.
     pub(super) fn halts(&self) -> bool {
         self.0.iter().any(|(member, _)| *member == Member::Halt)
@@ -86,13 +94,17 @@ impl Command {
             checked.err().unwrap_or_default()
         }
         let gate = Gate::strict(policy);
+        let members;
         let (fields, mut faults) = match self {
             Self::Create(fields) => (fields, of(gate.extension(fields))),
             Self::Update(fields) => (fields, of(gate.extension(fields))),
             Self::PutVersion(fields) => (fields, of(gate.version(fields, ""))),
             Self::UpdateVersion(_, fields) => (fields, of(gate.version(fields, ""))),
             Self::PutInstance(fields) => (fields, of(gate.instance(fields, ""))),
-            Self::Share(_, share) => return share.faults(),
+            Self::Share(_, share) => {
+                members = share.fields();
+                (&members, share.faults())
+            }
             _ => return Vec::new(),
         };
         if let Self::Update(fields) | Self::UpdateVersion(_, fields) = self {

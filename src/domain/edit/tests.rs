@@ -425,6 +425,9 @@ fn a_share_keeps_the_rest_of_the_rollout() {
         ("v2", Member::Halt, "7"),
         ("v2", Member::Salt, "2"),
         ("v2", Member::By, r#""""#),
+        // What the database could not hold.
+        ("v2", Member::By, r#""a\u0000""#),
+        ("v2", Member::Percent, "0e99999"),
         // There is no version to give the current version's share to.
         ("v1", Member::Halt, "{}"),
     ] {

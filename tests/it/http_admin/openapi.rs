@@ -62,3 +62,17 @@ async fn pages_have_the_fields_that_are_described() {
         assert_eq!(names(&page), names(described), "{path}");
     }
 }
+
+/// Else a client would send each member as a parameter of its own. Reads ignore what they do not know,
+/// and it would get all extensions.
+#[tokio::test]
+async fn an_object_in_a_query_is_described_as_json() {
+    let (_site, daemon) = Site::served().await;
+    let document = daemon.get("/openapi.json").await.json();
+    let parameters = &document["paths"]["/admin/extensions"]["get"]["parameters"];
+    let mut parameters = parameters.as_array().unwrap().iter();
+    let selector = parameters.find(|it| it["name"] == "selector").unwrap();
+    let schema = &selector["content"]["application/json"]["schema"];
+    assert_eq!(schema["type"], "object", "{selector}");
+    assert!(selector["schema"].is_null(), "{selector}");
+}

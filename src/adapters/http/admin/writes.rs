@@ -21,7 +21,7 @@ type Outcome = Result<Answer, HttpError>;
 /// Create an extension
 #[utoipa::path(post, path = "/admin/extensions", tag = "writes",
     request_body(content = ref("#/components/schemas/NewExtension"), content_type = "application/json"),
-    responses((status = 201, description = "The record", body = ref("#/components/schemas/Extension")),
+    responses((status = 201, description = "The record", body = ref("#/components/schemas/Changed")),
         (status = 200, description = "Dry run: what would change", body = ref("#/components/schemas/Rehearsal"))))]
 pub(in super::super) async fn create(change: Change) -> Result<Response, HttpError> {
     let (id, is_dry_run) = (change.new_id(), change.is_dry_run());

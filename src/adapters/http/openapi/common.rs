@@ -1,8 +1,8 @@
 //! What operations have in common: the token they need, the errors they answer, what is in paths
 //! and headers.
 
-use utoipa::openapi::path::{Operation, ParameterBuilder, ParameterIn};
-use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaType, Type};
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{Content, Ref, RefOr, Required, ResponseBuilder};
 
@@ -63,6 +63,7 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
     let description = description.into_iter().chain([role]);
     operation.description = Some(description.collect::<Vec<_>>().join("\n\n"));
     let parameters = operation.parameters.get_or_insert_default();
+    parameters.iter_mut().for_each(as_json);
     let mut add = |name: &str, place, schema: Schema, meaning: &str| {
         let parameter = ParameterBuilder::new()
             .name(name)
@@ -92,5 +93,18 @@ pub(super) fn complete(operation: &mut Operation, need: Need, path: &str) {
         add("If-Match", ParameterIn::Header, tag, meaning);
         let revision = schema_of("if_revision");
         add("if_revision", ParameterIn::Query, revision, "The same");
+    }
+}
+
+/// An object is JSON in a query, too. Described by its schema alone, each of its members would be a
+/// parameter.
+fn as_json(parameter: &mut RefOr<Parameter>) {
+    if let RefOr::T(parameter) = parameter
+        && let Some(RefOr::T(Schema::Object(object))) = &parameter.schema
+        && object.schema_type == SchemaType::Type(Type::Object)
+    {
+        let content = Content::new(parameter.schema.take());
+        let json = "application/json".to_owned();
+        parameter.content.insert(json, RefOr::T(content));
     }
 }
