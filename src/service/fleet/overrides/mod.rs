@@ -28,6 +28,8 @@ use crate::service::observe::Observation;
 
 /// Between attempts to read what could not be read.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest time between readings: a reset is there for ten minutes, and has to be seen.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Keeps the circuits as the store's overrides want them.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl<S: Overrides> OverrideKeeper<S> {
             applied: Applied::default(),
             listed: None,
             queue,
-            sync_interval,
+            sync_interval: sync_interval.min(LONGEST),
         }
     }
 
@@ -240,5 +242,11 @@ mod tests {
     async fn a_catalog_that_changes_often_puts_off_no_reading() {
         let reads = reads_in_ten_minutes(MINUTE).await;
         assert!((9..=12).contains(&reads), "{reads}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_is_seen_before_it_goes_however_seldom_the_definitions_are_read() {
+        let reads = reads_in_ten_minutes(24 * 60 * MINUTE).await;
+        assert!((2..=4).contains(&reads), "{reads}");
     }
 }
