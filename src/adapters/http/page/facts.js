@@ -24,7 +24,7 @@ function facts(stats, per) {
     ...list,
     ["Lookups", per("lookups", stats.lookups.hits + stats.lookups.misses), "plain"],
     ["Calls", per("calls", calls(stats.invocations)), "plain"],
-    ["Up for", span(Date.now() - Date.parse(stats.started_at)), "plain"],
+    ["Up for", span(stats.uptime_ms), "plain"],
   ];
 }
 
