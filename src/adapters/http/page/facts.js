@@ -45,10 +45,14 @@ export class Facts {
   /** Whether there is a database, and so an audit. */
   hasDatabase = false;
 
+  /** Figures of another run of the registry begin at zero. */
+  begin(boot) {
+    if (this.#boot !== boot) this.#before = {};
+    this.#boot = boot;
+  }
+
   show(stats) {
     this.hasDatabase = hasDatabase(stats);
-    if (this.#boot !== stats.started_at) this.#before = {};
-    this.#boot = stats.started_at;
     const at = stats.uptime_ms;
     const per = (name, now) => {
       const before = this.#before[name] ?? { now, at, text: "–" };
