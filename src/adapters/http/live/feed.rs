@@ -133,9 +133,13 @@ impl Feed {
     fn sample(&self) {
         let runtimes = self.desk.stats.runtimes.all();
         let health = runtimes.iter().map(|it| (&it.id, &it.health));
-        let mut board = locked(&self.board);
-        let points = board.history.sample(health, Instant::now());
+        let (mut board, now) = (locked(&self.board), Instant::now());
+        let missed = board.history.missed(now);
+        let points = board.history.sample(health, now);
         if self.is_watched() {
+            for _ in 0..missed {
+                self.tell("tick", &documents::live::tick(&[]));
+            }
             self.tell("tick", &documents::live::tick(&points));
         } else {
             board.rest();
