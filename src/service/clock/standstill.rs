@@ -221,6 +221,14 @@ pub fn note_late(due: Instant, now: Instant) -> bool {
     late
 }
 
+/// How much of the time since `deadline` this process stood still, where a wait that began at
+/// `begun` ends only now.
+pub fn overslept(begun: Instant, deadline: Instant) -> Duration {
+    let now = Instant::now();
+    let late = now.saturating_duration_since(deadline);
+    PROCESS.standstill.within(begun, now).min(late)
+}
+
 /// Whether there may be a backlog of a standstill, so that everything takes its time.
 pub fn lately() -> bool {
     let (standstill, now) = (&PROCESS.standstill, Instant::now());
