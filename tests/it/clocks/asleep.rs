@@ -11,6 +11,7 @@ use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, Reply, even
 use crate::invoke::record;
 use crate::invoke::streams::Stream;
 use crate::rig::{Rig, insert, set_timeout_ms};
+use crate::schema::value;
 use crate::site::Site;
 
 const MS: Duration = Duration::from_millis(1);
@@ -256,6 +257,9 @@ async fn an_answer_to_a_probe_that_came_while_we_slept_counts() {
     asleep(&daemon, 2000 * MS).await;
     rig.wait_timeout_ms("x", 1000).await;
     assert_eq!(x.count(), 1, "asked once");
+    let awake = "SELECT (changes -> 'reason' ->> 'latency_ms')::float < 2000 \
+                 FROM extension_audit_log WHERE action = 'auto_enabled'";
+    assert_eq!(value(&rig.sql, awake).await, "true");
 }
 
 #[tokio::test]
