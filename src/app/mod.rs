@@ -151,18 +151,21 @@ async fn shut_down(
         info!("draining");
     }
     shared.automatic.claims.cancel();
-    let closing = match server {
-        Some(server) => Some(finish_requests(server, end).await),
-        None => None,
+    let (closing, slept) = match server {
+        Some(server) => {
+            let (links, slept) = finish_requests(server, end).await;
+            (Some(links), slept)
+        }
+        None => (None, Duration::ZERO),
     };
-    http.finish(end.requests).await;
+    let all = end.all + slept.max(http.finish(end.requests).await);
     // What goes on beside requests can end now; meanwhile the last replies are sent.
     let close = async {
         if let Some(closing) = closing {
-            closing.close(end.all).await;
+            closing.close(all).await;
         }
     };
-    let ((), late) = tokio::join!(close, essential.stop(end.all));
+    let ((), late) = tokio::join!(close, essential.stop(all));
     for name in late {
         warn!(task = name, "still running at the end of the grace period");
     }
@@ -198,11 +201,16 @@ impl HttpServer {
         Ok(())
     }
 
-    /// Takes no more requests, and waits for those in flight until `deadline`.
-    async fn finish(self, deadline: Instant) {
+    /// Takes no more requests, and waits for those in flight until `deadline`. Returns by how much
+    /// what comes after them may be later, as that was slept through.
+    async fn finish(self, deadline: Instant) -> Duration {
+        let begun = Instant::now();
         self.stop.cancel();
         self.task.close();
-        let _late = timeout_at(deadline, self.task.wait()).await;
+        match timeout_at(deadline, self.task.wait()).await {
+            Ok(()) => Duration::ZERO,
+            Err(_late) => standstill::overslept(begun.into_std(), deadline.into_std()),
+        }
     }
 }
 
@@ -272,13 +280,13 @@ impl End {
     }
 }
 
-async fn finish_requests(server: Server, end: End) -> Links {
-    let (links, given_up) = server.finish(end.requests, end.all).await;
+async fn finish_requests(server: Server, end: End) -> (Links, Duration) {
+    let (links, given_up, slept) = server.finish(end.requests, end.all).await;
     if given_up > 0 {
         error!(
             requests = given_up,
             "answered shutting_down at the end of the grace period"
         );
     }
-    links
+    (links, slept)
 }

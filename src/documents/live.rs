@@ -87,13 +87,16 @@ struct NoteBody<'a> {
 
 #[derive(Serialize)]
 struct Hello<'a> {
+    boot: &'a str,
     stats: &'a RawValue,
     notes: Vec<NoteBody<'a>>,
 }
 
-/// The beginning of a snapshot: `stats` as that document, and what happened lately.
-pub fn hello(stats: &Bytes, notes: &[Note]) -> Bytes {
+/// The beginning of a snapshot: which run of a sidecar it is of, `stats` as that document, and what
+/// happened lately.
+pub fn hello(boot: &str, stats: &Bytes, notes: &[Note]) -> Bytes {
     to_bytes(&Hello {
+        boot,
         stats: serde_json::from_slice(stats).unwrap_or(RawValue::NULL),
         notes: notes.iter().map(note_body).collect(),
     })

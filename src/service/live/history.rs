@@ -40,7 +40,11 @@ impl Point {
 
 /// The last minutes.
 #[derive(Debug, Default)]
-pub struct History(HashMap<ExtensionId, Track>);
+pub struct History {
+    tracks: HashMap<ExtensionId, Track>,
+    /// When the last interval ended.
+    ended: Option<Instant>,
+}
 
 #[derive(Debug)]
 struct Track {
@@ -53,13 +57,24 @@ struct Track {
 }
 
 impl History {
+    /// How many whole intervals have gone by before the one that ends `now`, because this process
+    /// stood still; no more than are kept.
+    pub fn missed(&self, now: Instant) -> usize {
+        let since = self.ended.map(|ended| now.saturating_duration_since(ended));
+        let intervals = since.unwrap_or_default().as_secs() / INTERVAL.as_secs();
+        let missed = usize::try_from(intervals.saturating_sub(1));
+        missed.map_or(POINTS, |missed| missed.min(POINTS))
+    }
+
     /// Ends an interval; its points, but for those without calls.
     pub fn sample<'a>(
         &mut self,
         health: impl Iterator<Item = (&'a ExtensionId, &'a ExtensionHealth)>,
         now: Instant,
     ) -> Vec<(ExtensionId, Point)> {
-        let mut before = std::mem::take(&mut self.0);
+        let missed = self.missed(now);
+        self.ended = Some(now);
+        let mut before = std::mem::take(&mut self.tracks);
         let mut told = Vec::new();
         let mut places = MAX_TRACKS;
         for (id, health) in health {
@@ -70,6 +85,9 @@ impl History {
                 counted: Counts::default(),
                 points: VecDeque::new(),
             });
+            for _ in 0..missed {
+                track.push(Point::default());
+            }
             let point = track.advance(health, now);
             if places == 0 {
                 track.points = VecDeque::new();
@@ -80,14 +98,14 @@ impl History {
                     told.push((id.clone(), point));
                 }
             }
-            self.0.insert(id.clone(), track);
+            self.tracks.insert(id.clone(), track);
         }
         told
     }
 
     /// The points of an extension, oldest first; none if it is not called.
     pub fn of(&self, id: &ExtensionId) -> Vec<Point> {
-        let track = self.0.get(id);
+        let track = self.tracks.get(id);
         track.map_or_else(Vec::new, |track| track.points.iter().copied().collect())
     }
 }
@@ -97,8 +115,13 @@ impl Track {
         let counts = health.sums().counts;
         let point = point(self.counted, counts, health, now);
         self.counted = counts;
+        self.push(point);
+        point
+    }
+
+    fn push(&mut self, point: Point) {
         if point.is_empty() && self.points.is_empty() {
-            return point;
+            return;
         }
         if self.points.len() == POINTS {
             self.points.pop_front();
@@ -107,7 +130,6 @@ impl Track {
         if self.points.iter().all(Point::is_empty) {
             self.points = VecDeque::new();
         }
-        point
     }
 }
 
@@ -204,7 +226,23 @@ mod tests {
         history.sample([(&a, &health)].into_iter(), now);
         assert_eq!(counts(&history.of(&a)), [(2, 0)]);
         history.sample(std::iter::empty(), now);
-        assert_eq!(history.0.len(), 0);
+        assert_eq!(history.tracks.len(), 0);
+    }
+
+    #[test]
+    fn what_was_slept_through_is_empty() {
+        let (now, a) = (Instant::now(), id("a"));
+        let health = called(now, 1, 0);
+        let mut history = History::default();
+        history.sample([(&a, &health)].into_iter(), now);
+        call(&health, now, 0, 2);
+        history.sample([(&a, &health)].into_iter(), now + 4 * INTERVAL);
+        let points = [(1, 0), (0, 0), (0, 0), (0, 0), (0, 2)];
+        assert_eq!(counts(&history.of(&a)), points);
+        // For longer than is shown.
+        call(&health, now, 3, 0);
+        history.sample([(&a, &health)].into_iter(), now + 1000 * INTERVAL);
+        assert_eq!(counts(&history.of(&a)), [(3, 0)]);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::harness::{Answer, Behaviour, DEADLINE, Daemon, Extension, Reply, even
 use crate::invoke::record;
 use crate::invoke::streams::Stream;
 use crate::rig::{Rig, insert, set_timeout_ms};
+use crate::schema::value;
 use crate::site::Site;
 
 const MS: Duration = Duration::from_millis(1);
@@ -150,6 +151,31 @@ async fn a_wait_for_a_place_that_we_slept_through_goes_on() {
     }
 }
 
+/// The replies come while the grace period is slept through: the callers are answered all the same.
+#[tokio::test]
+async fn a_grace_period_that_we_slept_through_loses_no_answer() {
+    let site = Site::with(&json!([record("x", json!({"timeout_ms": 5000}))])).await;
+    let daemon = site.daemon().setting("SHUTDOWN_GRACE_SECONDS", 2);
+    let daemon = site.start(daemon).await;
+    let answers = Behaviour::Slow(1000 * MS, Answer::new(r#"{"payload":{}}"#));
+    let x = site.play("x", answers).await;
+    let calls = join_all((0..20).map(|_| site.call("x", json!({}))));
+    let (replies, ()) = tokio::join!(calls, async {
+        x.wait_count(20).await;
+        daemon.sigterm();
+        let draining = |entry: &Value| (message(entry)? == "draining").then_some(());
+        daemon.wait_log("the drain has begun", draining).await;
+        asleep(&daemon, 4000 * MS).await;
+    });
+    for reply in replies {
+        // One that is not read soon enough after the sleep is given up, and its caller told.
+        if reply.header("Nats-Service-Error-Code").is_some() {
+            assert_eq!(reply.error(), (503, "shutting_down".to_owned()));
+        }
+    }
+    assert_eq!(daemon.wait_exit(DEADLINE).await, 0);
+}
+
 #[tokio::test]
 async fn a_gap_in_a_stream_that_we_slept_through_is_none() {
     let fields = json!({"timeout_ms": 800});
@@ -231,6 +257,9 @@ async fn an_answer_to_a_probe_that_came_while_we_slept_counts() {
     asleep(&daemon, 2000 * MS).await;
     rig.wait_timeout_ms("x", 1000).await;
     assert_eq!(x.count(), 1, "asked once");
+    let awake = "SELECT (changes -> 'reason' ->> 'latency_ms')::float < 2000 \
+                 FROM extension_audit_log WHERE action = 'auto_enabled'";
+    assert_eq!(value(&rig.sql, awake).await, "true");
 }
 
 #[tokio::test]

@@ -183,12 +183,15 @@ async fn an_outage_and_the_notes_of_the_page_are_dated_by_it_too() {
     daemon.wait_ready().await;
     proxy.cut().await;
     rig.wait_stats("/database/state", json!("away")).await;
+    let (before, _) = Watcher::of(&daemon).await.snapshot().await;
+    assert!(before["boot"].is_string(), "{before}");
     for ahead_s in [-3600, 3600] {
         wall.set(ahead_s);
         let stats = rig.stats().await;
         let off = ahead(&stats["database"]["since"]) - ahead_s as f64;
         assert!((-60.0..0.5).contains(&off), "`since` is {off} s ahead");
         let (hello, _) = Watcher::of(&daemon).await.snapshot().await;
+        assert_eq!(hello["boot"], before["boot"], "it was not restarted");
         let notes = hello["notes"].as_array().unwrap();
         assert!(!notes.is_empty());
         for note in notes {

@@ -162,6 +162,24 @@ async fn it_is_filtered_sorted_and_opened_by_keyboard() {
 
 #[tokio::test]
 #[ignore = "needs Chromium: just browser-test"]
+async fn how_long_it_is_up_does_not_depend_on_the_readers_clock() {
+    let (_site, daemon, _guard) = served(Behaviour::reply("{}")).await;
+    let browser = Browser::start(1280, 800).await;
+    open(&browser, &daemon).await;
+    browser
+        .run(
+            "Date.now = () => 0;
+             for (const fact of document.querySelectorAll('#facts dd')) fact.textContent = '';",
+        )
+        .await;
+    let up = "return [...document.querySelectorAll('#facts div')].some((fact) => \
+              /^Up for[1-9]/.test(fact.textContent))";
+    browser.wait("it is up for a second or more", up).await;
+    assert_eq!(browser.complaints().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: just browser-test"]
 async fn the_other_sidecars_are_listed() {
     let rig = Rig::start().await;
     let mut daemons = Vec::new();

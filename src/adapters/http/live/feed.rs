@@ -32,6 +32,8 @@ pub(super) const BACKLOG: usize = 64;
 #[derive(Debug)]
 pub struct Feed {
     desk: Arc<Desk>,
+    /// Another text after a restart. The time of the start is none: it moves with the wall clock.
+    boot: String,
     board: Mutex<Board>,
     messages: broadcast::Sender<Bytes>,
     places: Arc<Semaphore>,
@@ -48,6 +50,7 @@ impl Feed {
     pub fn new(desk: Arc<Desk>, observers: Observers, stop: CancellationToken) -> Self {
         Self {
             desk,
+            boot: format!("{:032x}", rand::random::<u128>()),
             board: Mutex::default(),
             messages: broadcast::Sender::new(BACKLOG),
             places: Arc::new(Semaphore::new(MAX_WATCHERS)),
@@ -101,7 +104,7 @@ impl Feed {
         let receiver = self.messages.subscribe();
         drop(board);
         self.arrival.notify_one();
-        let hello = documents::live::hello(&self.figures(), &notes);
+        let hello = documents::live::hello(&self.boot, &self.figures(), &notes);
         (Opening::Hello(hello), receiver)
     }
 
@@ -130,9 +133,13 @@ impl Feed {
     fn sample(&self) {
         let runtimes = self.desk.stats.runtimes.all();
         let health = runtimes.iter().map(|it| (&it.id, &it.health));
-        let mut board = locked(&self.board);
-        let points = board.history.sample(health, Instant::now());
+        let (mut board, now) = (locked(&self.board), Instant::now());
+        let missed = board.history.missed(now);
+        let points = board.history.sample(health, now);
         if self.is_watched() {
+            for _ in 0..missed {
+                self.tell("tick", &documents::live::tick(&[]));
+            }
             self.tell("tick", &documents::live::tick(&points));
         } else {
             board.rest();

@@ -24,7 +24,7 @@ function facts(stats, per) {
     ...list,
     ["Lookups", per("lookups", stats.lookups.hits + stats.lookups.misses), "plain"],
     ["Calls", per("calls", calls(stats.invocations)), "plain"],
-    ["Up for", span(Date.now() - Date.parse(stats.started_at)), "plain"],
+    ["Up for", span(stats.uptime_ms), "plain"],
   ];
 }
 
@@ -45,10 +45,14 @@ export class Facts {
   /** Whether there is a database, and so an audit. */
   hasDatabase = false;
 
+  /** Figures of another run of the registry begin at zero. */
+  begin(boot) {
+    if (this.#boot !== boot) this.#before = {};
+    this.#boot = boot;
+  }
+
   show(stats) {
     this.hasDatabase = hasDatabase(stats);
-    if (this.#boot !== stats.started_at) this.#before = {};
-    this.#boot = stats.started_at;
     const at = stats.uptime_ms;
     const per = (name, now) => {
       const before = this.#before[name] ?? { now, at, text: "–" };

@@ -33,11 +33,12 @@ function tell(taken) {
 }
 
 const hear = {
-  hello({ stats, notes }) {
+  hello({ boot, stats, notes }) {
     complete = false;
+    facts.begin(boot);
     facts.show(stats);
     table.begin();
-    events.begin(stats.started_at, Date.parse(stats.started_at));
+    events.begin(boot, Date.parse(stats.started_at));
     for (const note of notes) events.add(note);
   },
   rows({ rows = [], gone = [] }) {

@@ -11,10 +11,10 @@ use super::table::Table;
 use crate::adapters::nats::link::outbox::Outbox;
 use crate::domain::lock::locked;
 use crate::service::caller::CallError;
-use crate::service::clock::standstill;
+use crate::service::clock::{Clock, standstill};
 
-/// How long the PONG may take, if the last one did not take long. A link, or a process, that is
-/// slower than this explains silence.
+/// How long the PONG may take, if the last one did not take long, while this process is awake. A
+/// link that is slower than this explains silence.
 const PATIENCE: Duration = Duration::from_millis(250);
 /// It may take this many times what the last one took: a long link is not a dead one.
 const ROUND_TRIPS: u32 = 3;
@@ -30,18 +30,36 @@ pub(super) struct Looks(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     last: u64,
-    /// Each with the moment from which on it means that the link is dead.
-    under_way: Vec<(u64, Instant)>,
+    under_way: Vec<Look>,
+}
+
+#[derive(Debug)]
+struct Look {
+    number: u64,
+    begun: Instant,
+    /// Where it takes longer, the link is dead.
+    patience: Duration,
+}
+
+impl Look {
+    fn due(&self) -> Instant {
+        self.begun + self.patience
+    }
+
+    /// Whether it may go on. A PONG that came while this process stood still is yet to be read.
+    fn waits(&self, now: Instant, clock: Clock) -> bool {
+        self.due() > now || clock.awake(self.begun, now) < self.patience
+    }
 }
 
 impl Looks {
     /// Begins a look where waits are over, and ends those that took too long.
     pub(super) fn turn_over(&self, now: Instant, table: &Table, outbox: &Arc<Outbox>) {
         let mut state = locked(&self.0);
-        state.under_way.retain(|(number, due)| {
-            let waits = *due > now;
+        state.under_way.retain(|look| {
+            let waits = look.waits(now, Clock::default());
             if !waits {
-                table.looked(*number, CallError::Disconnected);
+                table.looked(look.number, CallError::Disconnected);
             }
             waits
         });
@@ -59,7 +77,11 @@ impl Looks {
             false => patience(outbox.pong_took()),
         };
         match outbox.look(number) {
-            Ok(()) => state.under_way.push((number, now + patience)),
+            Ok(()) => state.under_way.push(Look {
+                number,
+                begun: now,
+                patience,
+            }),
             Err(_) => table.looked(number, CallError::Disconnected),
         }
     }
@@ -68,13 +90,13 @@ impl Looks {
     pub(super) fn answered(&self, number: u64) -> bool {
         let mut state = locked(&self.0);
         let before = state.under_way.len();
-        state.under_way.retain(|(known, _)| *known != number);
+        state.under_way.retain(|look| look.number != number);
         state.under_way.len() < before
     }
 
     /// When a look will have taken too long.
     pub(super) fn due(&self) -> Option<Instant> {
-        locked(&self.0).under_way.iter().map(|(_, due)| *due).min()
+        locked(&self.0).under_way.iter().map(Look::due).min()
     }
 
     /// The connection that they were made over is gone.
@@ -91,6 +113,8 @@ fn patience(last: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
 
     #[test]
@@ -100,5 +124,23 @@ mod tests {
             assert_eq!(super::patience(ms(last)), ms(patience), "{last}");
         }
         assert_eq!(super::patience(Duration::MAX), LONGEST_PATIENCE);
+    }
+
+    #[test]
+    fn a_pong_that_came_while_we_stood_still_is_not_late() {
+        let (clock, begun) = (Clock::reading(SystemTime::now), Instant::now());
+        let after = |ms| begun + Duration::from_millis(ms);
+        let look = Look {
+            number: 1,
+            begun,
+            patience: PATIENCE,
+        };
+        let waits = [after(249), after(250)].map(|now| look.waits(now, clock));
+        assert_eq!(waits, [true, false]);
+        clock.slept(begun, after(1000));
+        assert!(look.waits(after(1000), clock));
+        // Awake again.
+        clock.slept(after(1100), after(1260));
+        assert!(!look.waits(after(1260), clock));
     }
 }

@@ -28,6 +28,8 @@ use crate::service::observe::Observation;
 
 /// Between attempts to read what could not be read.
 const RETRY: Duration = Duration::from_secs(1);
+/// The longest time between readings: a reset is there for ten minutes, and has to be seen.
+const LONGEST: Duration = Duration::from_secs(300);
 
 /// Keeps the circuits as the store's overrides want them.
 #[derive(Debug)]
@@ -51,7 +53,7 @@ impl<S: Overrides> OverrideKeeper<S> {
             applied: Applied::default(),
             listed: None,
             queue,
-            sync_interval,
+            sync_interval: sync_interval.min(LONGEST),
         }
     }
 
@@ -67,7 +69,9 @@ impl<S: Overrides> OverrideKeeper<S> {
     ) {
         let mut restoring = Some(restoring);
         let observers = self.tools.observers.clone();
+        let mut next = Instant::now();
         loop {
+            let reads = self.listed.is_none();
             let looking = survived(&observers, self.look());
             let Some(read) = stop.run_until_cancelled(looking).await else {
                 return;
@@ -76,10 +80,13 @@ impl<S: Overrides> OverrideKeeper<S> {
                 drop(restoring.take());
             }
             let pause = match read {
-                Some(Ok(_)) => self.sync_interval,
-                Some(Err(_)) | None => RETRY,
+                // A catalog that changes, however often, puts off no reading.
+                Some(Ok(_)) => reads.then_some(self.sync_interval),
+                Some(Err(_)) | None => Some(RETRY),
             };
-            let next = Instant::now() + jittered(pause);
+            if let Some(pause) = pause {
+                next = Instant::now() + jittered(pause);
+            }
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
@@ -181,5 +188,65 @@ fn in_force(wanted: &NewOverride, change: u128) -> Override {
         until: wanted
             .ttl
             .and_then(|ttl| std::time::Instant::now().checked_add(ttl)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicU32;
+
+    use tokio::time::sleep;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::domain::catalog::Catalog;
+    use crate::domain::testing::change;
+    use crate::service::testing::tools;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Has no overrides, and counts how often it is asked for them.
+    #[derive(Debug, Default)]
+    struct Store(AtomicU32);
+
+    impl Overrides for Store {
+        async fn set_override(&self, _: &NewOverride, _: u128) -> Result<bool, StoreError> {
+            Ok(false)
+        }
+
+        async fn overrides(&self) -> Result<Vec<Override>, StoreError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(Vec::new())
+        }
+    }
+
+    /// How often overrides are read within ten minutes without notifications, in which the catalog
+    /// changes every five seconds.
+    async fn reads_in_ten_minutes(sync_interval: Duration) -> u32 {
+        let (catalog, mut writer) = Catalog::new();
+        writer.apply(change(1));
+        let (store, (_orders, queue)) = (Arc::<Store>::default(), orders());
+        let keeper = OverrideKeeper::new(Arc::clone(&store), tools(catalog), queue, sync_interval);
+        let (revisions, applied) = watch::channel(Some(1));
+        let (restoring, stop) = (TaskTracker::new().token(), CancellationToken::new());
+        tokio::spawn(keeper.run(Arc::default(), applied, restoring, stop.clone()));
+        for revision in 2..120 {
+            sleep(MINUTE / 12).await;
+            revisions.send_replace(Some(revision));
+        }
+        stop.cancel();
+        store.0.load(Ordering::Relaxed)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_catalog_that_changes_often_puts_off_no_reading() {
+        let reads = reads_in_ten_minutes(MINUTE).await;
+        assert!((9..=12).contains(&reads), "{reads}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reset_is_seen_before_it_goes_however_seldom_the_definitions_are_read() {
+        let reads = reads_in_ten_minutes(24 * 60 * MINUTE).await;
+        assert!((2..=4).contains(&reads), "{reads}");
     }
 }

@@ -128,7 +128,8 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
             observers.observe(&Observation::ProbeAnswered(id));
             return;
         }
-        let cause = (self.write_cause)(resolved.version, begun.elapsed());
+        let took = self.tools.clock.awake_since(begun.into_std());
+        let cause = (self.write_cause)(resolved.version, took);
         let incarnation = entry.extension().incarnation;
         match self.store.auto_enable(&id, incarnation, &cause).await {
             Ok(Some(revision)) => observers.observe(&Observation::AutoSwitched {
