@@ -159,7 +159,9 @@ async fn apply(
     let outcome = embedded::migrations::runner().run_async(client).await;
     // What was applied before one that has to wait is not applied again.
     let report = outcome.as_ref().map_or_else(refinery::Error::report, Some);
-    let applied = report.into_iter().flat_map(refinery::Report::applied_migrations);
+    let applied = report
+        .into_iter()
+        .flat_map(refinery::Report::applied_migrations);
     let named = applied.map(|migration| (migration.version(), migration.name().to_owned()));
     done.applied.extend(named);
     outcome?;
