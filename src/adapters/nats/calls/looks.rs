@@ -37,18 +37,20 @@ struct State {
 struct Look {
     number: u64,
     begun: Instant,
-    /// Where it takes longer, the link is dead.
+    /// Where it takes longer while we are awake, the link is dead.
     patience: Duration,
+    /// The earliest moment at which that may be so.
+    due: Instant,
 }
 
 impl Look {
-    fn due(&self) -> Instant {
-        self.begun + self.patience
-    }
-
     /// Whether it may go on. A PONG that came while this process stood still is yet to be read.
-    fn waits(&self, now: Instant, clock: Clock) -> bool {
-        self.due() > now || clock.awake(self.begun, now) < self.patience
+    fn waits(&mut self, now: Instant, clock: Clock) -> bool {
+        if self.due <= now {
+            let awake = clock.awake(self.begun, now);
+            self.due = now + self.patience.saturating_sub(awake);
+        }
+        self.due > now
     }
 }
 
@@ -56,7 +58,7 @@ impl Looks {
     /// Begins a look where waits are over, and ends those that took too long.
     pub(super) fn turn_over(&self, now: Instant, table: &Table, outbox: &Arc<Outbox>) {
         let mut state = locked(&self.0);
-        state.under_way.retain(|look| {
+        state.under_way.retain_mut(|look| {
             let waits = look.waits(now, Clock::default());
             if !waits {
                 table.looked(look.number, CallError::Disconnected);
@@ -81,6 +83,7 @@ impl Looks {
                 number,
                 begun: now,
                 patience,
+                due: now + patience,
             }),
             Err(_) => table.looked(number, CallError::Disconnected),
         }
@@ -96,7 +99,7 @@ impl Looks {
 
     /// When a look will have taken too long.
     pub(super) fn due(&self) -> Option<Instant> {
-        locked(&self.0).under_way.iter().map(Look::due).min()
+        locked(&self.0).under_way.iter().map(|look| look.due).min()
     }
 
     /// The connection that they were made over is gone.
@@ -130,15 +133,17 @@ mod tests {
     fn a_pong_that_came_while_we_stood_still_is_not_late() {
         let (clock, begun) = (Clock::reading(SystemTime::now), Instant::now());
         let after = |ms| begun + Duration::from_millis(ms);
-        let look = Look {
+        let mut look = Look {
             number: 1,
             begun,
             patience: PATIENCE,
+            due: after(250),
         };
         let waits = [after(249), after(250)].map(|now| look.waits(now, clock));
         assert_eq!(waits, [true, false]);
         clock.slept(begun, after(1000));
         assert!(look.waits(after(1000), clock));
+        assert!(look.due > after(1200), "it is not looked at all the time");
         // Awake again.
         clock.slept(after(1100), after(1260));
         assert!(!look.waits(after(1260), clock));
