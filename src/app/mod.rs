@@ -151,14 +151,12 @@ async fn shut_down(
         info!("draining");
     }
     shared.automatic.claims.cancel();
-    let (closing, slept) = match server {
-        Some(server) => {
-            let (links, slept) = finish_requests(server, end).await;
-            (Some(links), slept)
-        }
-        None => (None, Duration::ZERO),
+    let closing = match server {
+        Some(server) => Some(finish_requests(server, end).await),
+        None => None,
     };
-    let all = end.all + slept.max(http.finish(end.requests).await);
+    http.finish(end.requests).await;
+    let all = end.all + standstill::overslept(end.requests.into_std());
     // What goes on beside requests can end now; meanwhile the last replies are sent.
     let close = async {
         if let Some(closing) = closing {
@@ -201,16 +199,11 @@ impl HttpServer {
         Ok(())
     }
 
-    /// Takes no more requests, and waits for those in flight until `deadline`. Returns by how much
-    /// what comes after them may be later, as that was slept through.
-    async fn finish(self, deadline: Instant) -> Duration {
-        let begun = Instant::now();
+    /// Takes no more requests, and waits for those in flight until `deadline`.
+    async fn finish(self, deadline: Instant) {
         self.stop.cancel();
         self.task.close();
-        match timeout_at(deadline, self.task.wait()).await {
-            Ok(()) => Duration::ZERO,
-            Err(_late) => standstill::overslept(begun.into_std(), deadline.into_std()),
-        }
+        let _late = timeout_at(deadline, self.task.wait()).await;
     }
 }
 
@@ -268,7 +261,8 @@ async fn report_ready(server: &Server, shared: &Shared) {
 struct End {
     /// For requests in flight.
     requests: Instant,
-    /// For everything: what remains of the process is a matter of milliseconds.
+    /// For everything, unless the end of `requests` was slept through: what remains of the process
+    /// is a matter of milliseconds.
     all: Instant,
 }
 
@@ -280,13 +274,13 @@ impl End {
     }
 }
 
-async fn finish_requests(server: Server, end: End) -> (Links, Duration) {
-    let (links, given_up, slept) = server.finish(end.requests, end.all).await;
+async fn finish_requests(server: Server, end: End) -> Links {
+    let (links, given_up) = server.finish(end.requests, end.all).await;
     if given_up > 0 {
         error!(
             requests = given_up,
             "answered shutting_down at the end of the grace period"
         );
     }
-    (links, slept)
+    links
 }

@@ -243,10 +243,10 @@ impl Server {
     }
 
     /// Takes no more requests, finishes what was accepted until `deadline`, and answers
-    /// `shutting_down` to what remains, until `end` at the latest. Returns the connections, how
-    /// many requests had to be given up, and by how much `end` is later, as it was slept through.
-    pub async fn finish(self, deadline: Instant, end: Instant) -> (Links, usize, Duration) {
-        let (links, begun) = (self.links, Instant::now());
+    /// `shutting_down` to what remains, until `end` at the latest; later only by what was slept
+    /// through. Returns the connections, and how many requests had to be given up.
+    pub async fn finish(self, deadline: Instant, end: Instant) -> (Links, usize) {
+        let links = self.links;
         // However short the grace: what the server has sent by now must at least be answered.
         let drained = deadline.max(Instant::now() + DRAIN).min(end);
         tokio::join!(
@@ -256,11 +256,8 @@ impl Server {
         );
         self.tasks.close();
         let mut finished = timeout_at(deadline, self.tasks.wait()).await.is_ok();
-        let slept = match finished {
-            true => Duration::ZERO,
-            false => overslept(begun.into_std(), deadline.into_std()),
-        };
-        if !slept.is_zero() {
+        let slept = overslept(deadline.into_std());
+        if !finished && !slept.is_zero() {
             // Their answers may have come meanwhile.
             let read = Instant::now() + slept.min(REPLIES);
             finished = timeout_at(read, self.tasks.wait()).await.is_ok();
@@ -271,6 +268,6 @@ impl Server {
         // Only the replies are missing now. A connection that takes none must not keep us.
         let replied = (end + slept).min(Instant::now() + REPLIES);
         let _ = timeout_at(replied, self.tasks.wait()).await;
-        (links, given_up, slept)
+        (links, given_up)
     }
 }

@@ -232,12 +232,9 @@ pub fn note_late(due: Instant, now: Instant) -> bool {
     late
 }
 
-/// How much of the time since `deadline` this process stood still, where a wait that began at
-/// `begun` ends only now.
-pub fn overslept(begun: Instant, deadline: Instant) -> Duration {
-    let now = Instant::now();
-    let late = now.saturating_duration_since(deadline);
-    PROCESS.standstill.within(begun, now).min(late)
+/// How much of the time since `deadline` this process stood still.
+pub fn overslept(deadline: Instant) -> Duration {
+    PROCESS.standstill.within(deadline, Instant::now())
 }
 
 /// Whether there may be a backlog of a standstill, so that everything takes its time.
