@@ -44,9 +44,11 @@ BEGIN
                 SELECT FROM pg_type d WHERE d.oid = t.atttypid AND d.typdefault IS NULL) AS needed
         FROM pg_attribute a LEFT JOIN pg_attribute t
             ON t.attrelid = replace(shown, '_definitions', 's')::regclass AND t.attname = a.attname
-        -- What is numbered always cannot be written.
+        -- What is numbered always cannot be written. With OFFSET the names are read of the records
+        -- once, not at each place that asks for them.
         WHERE a.attrelid = shown::regclass AND a.attnum > 0
             AND t.attidentity IS DISTINCT FROM 'a'
+        OFFSET 0
     ) AS of_view
     WHERE named OR needed;
     EXECUTE format(
