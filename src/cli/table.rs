@@ -19,6 +19,9 @@ const GAP: usize = 2;
 /// gaps included.
 const WIDEST: usize = u16::MAX as usize - 4;
 
+/// Heads of columns without which a row says nothing.
+const NAMES: [&str; 3] = ["instance", "id", "action"];
+
 /// A value in a table. Its text must be clean: a terminal obeys control characters.
 #[derive(Debug, Clone)]
 pub(super) struct Cell {
@@ -84,7 +87,7 @@ impl Column {
 }
 
 /// Like [`draw`], but leaves out the widest columns where the terminal is too narrow, and names
-/// them. The first column stays, as it names the row; columns that show a fault are left out last.
+/// them. Columns that show a fault are left out later, then the first one, then what names a row.
 pub(super) fn fit(columns: Vec<Column>, screen: &Screen) -> String {
     let Some(room) = screen.width else {
         return draw(columns, screen);
@@ -99,9 +102,13 @@ pub(super) fn fit(columns: Vec<Column>, screen: &Screen) -> String {
     };
     let mut hidden = Vec::new();
     while columns.len() > 1 && total(&columns) > room {
-        let rank = |(width, column): &(usize, Column)| (!column.is_alarming(), *width);
-        let widest = (1..columns.len()).max_by_key(|at| columns.get(*at).map(rank));
-        let (_, column) = columns.remove(widest.unwrap_or(1));
+        let ranked = columns.iter().enumerate().map(|(at, (width, column))| {
+            let is_name = NAMES.contains(&column.name.as_str());
+            let rank = (!is_name, at > 0, !column.is_alarming(), *width);
+            (rank, at)
+        });
+        let (_, at) = ranked.max().unwrap_or_default();
+        let (_, column) = columns.remove(at);
         hidden.push(column.name);
     }
     let columns = columns.into_iter().map(|(_, column)| column);

@@ -188,6 +188,29 @@ the first 5; there are more (--limit)"
         );
     }
 
+    /// All else gives way, at last the time.
+    #[test]
+    fn what_was_done_to_which_extension_fits_a_narrow_terminal() {
+        let screen = Screen {
+            width: Some(80),
+            ..Screen::plain()
+        };
+        for (letters, has_time) in [(20, true), (60, false)] {
+            let id = "x".repeat(letters);
+            let entry = format!(
+                r#"{{"id":1,"extension_id":"{id}","action":"circuit_override",
+                "changed_by":"alice","actor_source":"subject","revision":3,
+                "changes":{{"old":null,"new":{{"action":"open","version":"v1"}}}},
+                "timestamp":"2026-11-21T15:18:04.286098Z"}}"#
+            );
+            let document = format!(r#"{{"entries":[{entry}],"next":null}}"#);
+            let text = view(serde_json::from_str(&document).unwrap(), &screen);
+            assert!(text.contains(&id), "{text}");
+            assert!(text.contains("circuit_override"), "{text}");
+            assert_eq!(text.contains("15:18:04.286Z"), has_time, "{text}");
+        }
+    }
+
     #[test]
     fn a_diff_shows_each_value_before_and_after() {
         let entry = r#"{"id":1,"extension_id":"a","action":"updated","changed_by":"alice",
