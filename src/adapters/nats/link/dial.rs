@@ -79,14 +79,15 @@ pub(super) fn places(address: &NatsAddress, start: usize) -> Result<Vec<SocketAd
     Ok(places)
 }
 
-/// Whether there may be several servers at these places of a name. Those of the loopback are one host.
+/// Whether there may be several servers at these places of a name. All loopback addresses are one
+/// host.
 pub(super) fn are_several(places: &[SocketAddr]) -> bool {
     places.len() > 1 && places.iter().any(|place| !place.ip().is_loopback())
 }
 
-/// How long one of that number of places may take, so that a name whose servers are silent does not hold up
-/// the way to the next one. After `rounds` without success they may only be slow, as when all of their
-/// clients come back at once: then each has longer.
+/// How long one of that number of places may take, so that a name whose servers are silent does not
+/// hold up the way to the next one. After `rounds` without success they may only be slow, as when
+/// all of their clients come back at once: then each has longer.
 pub(super) fn patience(places: usize, rounds: usize) -> Duration {
     let share = PATIENCE.checked_div(u32::try_from(places).unwrap_or(u32::MAX));
     let share = share.unwrap_or(PATIENCE).max(LEAST);
