@@ -30,9 +30,10 @@ END
 $$;
 
 -- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by an operator too), gone, where
--- the id is another extension's by now too, or the version of the reason is not the current one any
--- more: a sidecar that has not read a promotion yet must not undo it. The lock of the revision is what
--- makes the cap hold: all who disable wait for it, and what they count afterwards is committed.
+-- the id is another extension's by now too, the version of the reason is not the current one any more,
+-- or an operator holds its circuit: a sidecar that has not read that yet must not undo it. The lock of
+-- the revision is what makes the cap hold: all who disable wait for it, and what they count afterwards
+-- is committed.
 CREATE OR REPLACE FUNCTION registry_auto_disable(of_id text, of_incarnation uuid, reason jsonb,
         max_percent integer, instance text,
         OUT outcome text, OUT at_revision bigint)
@@ -45,7 +46,11 @@ BEGIN
     SELECT enabled AND NOT auto_disabled INTO serving FROM extensions
     WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation)
       AND version = coalesce(reason ->> 'version', version);
-    IF serving IS NULL THEN
+    IF serving IS NULL OR EXISTS (
+        SELECT FROM circuit_overrides o
+        WHERE o.extension_id = of_id AND o.version = reason ->> 'version' AND o.action <> 'reset'
+          AND (o.until IS NULL OR o.until > now()))
+    THEN
         outcome := 'gone';
     ELSIF NOT serving THEN
         outcome := 'already_disabled';

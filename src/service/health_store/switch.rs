@@ -19,7 +19,7 @@ pub enum AutoDisabled {
     /// It is auto-disabled already, or disabled by an operator.
     AlreadyDisabled,
     /// There is no such extension, or another one of its id, or the version that failed is not its
-    /// current one any more.
+    /// current one any more, or an operator holds its circuit.
     Gone,
 }
 

@@ -98,6 +98,29 @@ async fn what_a_version_did_that_is_not_the_current_one_any_more_switches_nothin
     assert!(matches!(enabled, Ok(Some(_))), "{enabled:?}");
 }
 
+/// Likewise, that an operator holds the circuit.
+#[tokio::test]
+async fn what_an_operator_holds_is_not_disabled_until_that_is_over() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    run(
+        &client,
+        "INSERT INTO circuit_overrides
+             (extension_id, version, action, change, until, set_by, actor_source)
+         VALUES ('e1', 'v1', 'close', gen_random_uuid(), NULL, 'alice', 'subject')",
+    )
+    .await;
+    let reason = r#"{"version": "v1"}"#;
+    let disabled = store.auto_disable(&id(1), None, reason, 100).await;
+    assert_eq!(disabled, Ok(AutoDisabled::Gone));
+    run(&client, "UPDATE circuit_overrides SET until = now()").await;
+    let disabled = store.auto_disable(&id(1), None, reason, 100).await;
+    assert!(
+        matches!(disabled, Ok(AutoDisabled::Disabled(_))),
+        "{disabled:?}"
+    );
+}
+
 /// By the rows that an operator's `enable` writes, which those see too that restart meanwhile.
 #[tokio::test]
 async fn what_is_enabled_again_begins_with_closed_circuits_on_every_sidecar() {
