@@ -30,8 +30,10 @@ END
 $$;
 
 -- Outcomes: disabled, cap_reached, seen_alive, already_disabled (by an operator too), gone, where
--- the id is another extension's by now too. The lock of the revision is what makes the cap hold:
--- all who disable wait for it, and what they count afterwards is committed.
+-- the id is another extension's by now too, the version of the reason is not the current one any more,
+-- or an operator holds its circuit: a sidecar that has not read that yet must not undo it. The lock of
+-- the revision is what makes the cap hold: all who disable wait for it, and what they count afterwards
+-- is committed.
 CREATE OR REPLACE FUNCTION registry_auto_disable(of_id text, of_incarnation uuid, reason jsonb,
         max_percent integer, instance text,
         OUT outcome text, OUT at_revision bigint)
@@ -42,8 +44,13 @@ DECLARE
 BEGIN
     PERFORM registry_own_revision();
     SELECT enabled AND NOT auto_disabled INTO serving FROM extensions
-    WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation);
-    IF serving IS NULL THEN
+    WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation)
+      AND version = coalesce(reason ->> 'version', version);
+    IF serving IS NULL OR EXISTS (
+        SELECT FROM circuit_overrides o
+        WHERE o.extension_id = of_id AND o.version = reason ->> 'version' AND o.action <> 'reset'
+          AND (o.until IS NULL OR o.until > now()))
+    THEN
         outcome := 'gone';
     ELSIF NOT serving THEN
         outcome := 'already_disabled';
@@ -89,8 +96,9 @@ BEGIN
 END
 $$;
 
--- Outcomes: enabled, not_disabled, gone. What is enabled begins with closed circuits on every sidecar,
--- also on one that has restored an open circuit since.
+-- Outcomes: enabled, not_disabled, gone, also where another version than the one that answered is the
+-- current one by now. What is enabled begins with closed circuits on every sidecar, also on one that
+-- has restored an open circuit since.
 CREATE OR REPLACE FUNCTION registry_auto_enable(of_id text, of_incarnation uuid, reason jsonb,
         instance text,
         OUT outcome text, OUT at_revision bigint)
@@ -101,7 +109,8 @@ DECLARE
 BEGIN
     PERFORM registry_own_revision();
     SELECT auto_disabled INTO off FROM extensions
-    WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation);
+    WHERE id = of_id AND incarnation = coalesce(of_incarnation, incarnation)
+      AND version = coalesce(reason ->> 'version', version);
     IF off IS NULL THEN
         outcome := 'gone';
     ELSIF NOT off THEN

@@ -166,7 +166,12 @@ impl<S: Rollouts> Halter<S> {
     }
 
     async fn judge(&self, share: &Share) -> Result<(), StoreError> {
-        let entry = self.tools.selector.catalog().get(share.id.as_str());
+        let catalog = self.tools.selector.catalog();
+        // By the change that its figures begin with it may be allowed more.
+        if catalog.revision() < share.since {
+            return Ok(());
+        }
+        let entry = catalog.get(share.id.as_str());
         let halt = entry.and_then(|entry| entry.halt(&share.version));
         let Some(halt) = halt.filter(|halt| share.figures.halts(halt)) else {
             return Ok(());

@@ -24,6 +24,8 @@ struct Store {
     away: Mutex<bool>,
     /// Whose row somebody keeps locked.
     locked: Option<ExtensionId>,
+    /// The revision since which all figures are.
+    since: u64,
 }
 
 impl Rollouts for Store {
@@ -51,7 +53,7 @@ impl Rollouts for Store {
         let shares = windows.keys().map(|id| Share {
             id: id.clone(),
             version: VersionName::parse("v2").unwrap(),
-            since: 1,
+            since: self.since,
             figures: Comparison {
                 version: sum("v2"),
                 current: sum("v1"),
@@ -73,7 +75,7 @@ impl Rollouts for Store {
 struct Rig {
     halter: Halter<Store>,
     batch: Batch,
-    _writer: CatalogWriter,
+    writer: CatalogWriter,
 }
 
 /// A canary's share, that may be halted.
@@ -114,7 +116,7 @@ fn serving(canaries: [(&str, &str); 2], store: Store) -> Rig {
             write_figures: |share, _| share.figures.version.failures.to_string(),
         },
         batch: Batch::default(),
-        _writer: writer,
+        writer,
     }
 }
 
@@ -167,6 +169,22 @@ async fn one_that_cannot_be_halted_holds_up_no_other() {
     }
     rig.turn().await.unwrap_err();
     assert_eq!(rig.halted(), ["b v2 200"]);
+}
+
+/// As of a sidecar without notifications, which has not read that the version may fail more often.
+#[tokio::test]
+async fn a_sidecar_that_is_behind_does_not_judge_by_what_the_version_was_allowed_before() {
+    let store = Store {
+        since: 2,
+        ..Store::default()
+    };
+    let mut rig = serving([("a", HALT), ("b", "")], store);
+    rig.attempts("a", "v2", FAILED, 100);
+    rig.turn().await.unwrap();
+    assert_eq!(rig.halted(), [""; 0]);
+    rig.writer.apply(change(2));
+    rig.turn().await.unwrap();
+    assert_eq!(rig.halted(), ["a v2 100"]);
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ use super::link::Link;
 use super::openings::Openings;
 use super::{Alive, FleetFigures, pauses};
 use crate::domain::breaker::CircuitState;
+use crate::domain::catalog::ActiveSource;
 use crate::domain::entry::Entry;
 use crate::domain::extension::Extension;
 use crate::domain::health::HealthSums;
@@ -128,8 +129,12 @@ impl<S: AutoSwitch> AutoDisabler<S> {
     /// Of which extension the reason still holds: the version serves, and its circuit is open by itself,
     /// or being tried. One that closed meanwhile may be open again for what only routers report.
     fn blamed(&self, opening: &Moved) -> Option<(Arc<Entry>, CircuitState)> {
-        let tools = &self.tools;
-        let entry = tools.selector.catalog().get(&opening.id)?;
+        let (tools, catalog) = (&self.tools, self.tools.selector.catalog());
+        // What files define may be called elsewhere than what the database has by the same id.
+        if catalog.head().source != ActiveSource::Database {
+            return None;
+        }
+        let entry = catalog.get(&opening.id)?;
         if entry.admitted().is_err() || entry.extension().version != opening.version {
             return None;
         }

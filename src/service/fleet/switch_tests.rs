@@ -57,7 +57,7 @@ struct Rig {
     tools: Tools,
     circuit: Arc<Circuit>,
     stop: CancellationToken,
-    _writer: CatalogWriter,
+    writer: CatalogWriter,
 }
 
 impl Rig {
@@ -106,7 +106,7 @@ impl Rig {
             tools,
             circuit,
             stop,
-            _writer: writer,
+            writer,
         };
         rig.opens();
         rig
@@ -195,5 +195,17 @@ async fn what_opened_again_by_reports_alone_is_not_decided_on() {
     }
     let view = rig.circuit.view(now);
     assert_eq!((view.state, view.hearsay), (CircuitState::Open, true));
+    assert_eq!(rig.asked_after(2 * INTERVAL).await, 0);
+}
+
+/// As where the database answers, and its data cannot be read yet.
+#[tokio::test(start_paused = true)]
+async fn calls_of_what_files_define_take_nothing_out_of_service() {
+    let mut rig = Rig::start(&["one", "two"]);
+    rig.writer.apply(Change {
+        upserts: vec![entry(extension("e"))],
+        source: ActiveSource::Fixtures,
+        ..change(2)
+    });
     assert_eq!(rig.asked_after(2 * INTERVAL).await, 0);
 }

@@ -18,14 +18,16 @@ pub enum AutoDisabled {
     SeenAlive,
     /// It is auto-disabled already, or disabled by an operator.
     AlreadyDisabled,
-    /// There is no such extension, or another one of its id.
+    /// There is no such extension, or another one of its id, or the version that failed is not its
+    /// current one any more, or an operator holds its circuit.
     Gone,
 }
 
 /// Switching extensions for the whole fleet. Repeating a call is harmless.
 pub trait AutoSwitch: Send + Sync + 'static {
     /// Takes an extension out of service, if at most `max_percent` of the enabled ones, but at
-    /// least one, are then auto-disabled. `reason` is a JSON document for audit and event.
+    /// least one, are then auto-disabled. `reason` is a JSON document for audit and event; the
+    /// `version` in it has to be the current one still.
     fn auto_disable(
         &self,
         extension: &ExtensionId,
@@ -35,7 +37,7 @@ pub trait AutoSwitch: Send + Sync + 'static {
     ) -> impl Future<Output = Result<AutoDisabled, StoreError>> + Send;
 
     /// Takes it back into service: in this revision, or not, where it was not auto-disabled, is gone,
-    /// or is another one of its id.
+    /// or is another one of its id; `reason` as above.
     fn auto_enable(
         &self,
         extension: &ExtensionId,

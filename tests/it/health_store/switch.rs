@@ -73,6 +73,54 @@ async fn one_may_always_be_disabled_and_enabled_again() {
     );
 }
 
+/// By a sidecar that has not read yet that another version was promoted.
+#[tokio::test]
+async fn what_a_version_did_that_is_not_the_current_one_any_more_switches_nothing() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    run(
+        &client,
+        "INSERT INTO extension_versions (id, version, subject) VALUES ('e1', 'v2', 's.2');
+         UPDATE extensions SET version = 'v2'",
+    )
+    .await;
+    let of = |version| format!(r#"{{"version": "{version}"}}"#);
+    let disabled = store.auto_disable(&id(1), None, &of("v1"), 100).await;
+    assert_eq!(disabled, Ok(AutoDisabled::Gone));
+    let disabled = store.auto_disable(&id(1), None, &of("v2"), 100).await;
+    assert!(
+        matches!(disabled, Ok(AutoDisabled::Disabled(_))),
+        "{disabled:?}"
+    );
+    let enabled = store.auto_enable(&id(1), None, &of("v1")).await;
+    assert_eq!(enabled, Ok(None));
+    let enabled = store.auto_enable(&id(1), None, &of("v2")).await;
+    assert!(matches!(enabled, Ok(Some(_))), "{enabled:?}");
+}
+
+/// Likewise, that an operator holds the circuit.
+#[tokio::test]
+async fn what_an_operator_holds_is_not_disabled_until_that_is_over() {
+    let (database, client) = fleet(1).await;
+    let store = store(&database, "s1");
+    run(
+        &client,
+        "INSERT INTO circuit_overrides
+             (extension_id, version, action, change, until, set_by, actor_source)
+         VALUES ('e1', 'v1', 'close', gen_random_uuid(), NULL, 'alice', 'subject')",
+    )
+    .await;
+    let reason = r#"{"version": "v1"}"#;
+    let disabled = store.auto_disable(&id(1), None, reason, 100).await;
+    assert_eq!(disabled, Ok(AutoDisabled::Gone));
+    run(&client, "UPDATE circuit_overrides SET until = now()").await;
+    let disabled = store.auto_disable(&id(1), None, reason, 100).await;
+    assert!(
+        matches!(disabled, Ok(AutoDisabled::Disabled(_))),
+        "{disabled:?}"
+    );
+}
+
 /// By the rows that an operator's `enable` writes, which those see too that restart meanwhile.
 #[tokio::test]
 async fn what_is_enabled_again_begins_with_closed_circuits_on_every_sidecar() {

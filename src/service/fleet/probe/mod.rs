@@ -22,7 +22,7 @@ use crate::domain::routing::Resolved;
 use crate::domain::subject::Subject;
 use crate::service::boundary::survived;
 use crate::service::caller::{CallHeaders, Caller};
-use crate::service::health_store::AutoSwitch;
+use crate::service::health_store::{AutoSwitch, StoreError};
 use crate::service::invoke::{ERROR_CODE, Tools};
 use crate::service::observe::Observation;
 use crate::service::patience::{Patience, Wait};
@@ -85,13 +85,18 @@ impl<S: AutoSwitch, C: Caller> Prober<S, C> {
                     schedule.follow(self.out_of_service(), Instant::now());
                 },
                 Some(_) = running.next(), if !running.is_empty() => {}
-                id = schedule.due(), if room => match lease.hold().await {
+                id = schedule.due(), if room => match self.may_probe(lease).await {
                     Ok(true) => running.push(survived(observers, self.visit(id))),
                     Ok(false) => {}
                     Err(error) => observers.store_failed("taking the probe lease", error),
                 },
             }
         }
+    }
+
+    /// Whether this sidecar probes now. One whose own link is down leaves the lease to others.
+    async fn may_probe(&self, lease: &mut Lease<S>) -> Result<bool, StoreError> {
+        Ok(self.caller.is_connected() && lease.hold().await?)
     }
 
     /// Which extensions are to be probed, and how often.
@@ -181,4 +186,126 @@ fn destination<'a>(resolved: &Resolved<'a>) -> &'a Subject {
     let pick = rand::random_range(0..instances.len().max(1));
     let instance = instances.get(pick);
     instance.map_or(resolved.subject, |instance| &instance.subject)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+    use super::*;
+    use crate::domain::catalog::{Catalog, Change};
+    use crate::domain::extension::{Extension, Incarnation};
+    use crate::domain::testing::{change, entry, extension};
+    use crate::service::caller::{Call, CallError, Reply};
+    use crate::service::health_store::AutoDisabled;
+    use crate::service::testing::tools;
+
+    /// Counts how often the lease is asked for.
+    #[derive(Debug, Default)]
+    struct Store(AtomicU32);
+
+    impl AutoSwitch for Store {
+        async fn auto_disable(
+            &self,
+            _: &ExtensionId,
+            _: Option<Incarnation>,
+            _: &str,
+            _: u8,
+        ) -> Result<AutoDisabled, StoreError> {
+            Ok(AutoDisabled::Gone)
+        }
+
+        async fn auto_enable(
+            &self,
+            _: &ExtensionId,
+            _: Option<Incarnation>,
+            _: &str,
+        ) -> Result<Option<u64>, StoreError> {
+            Ok(None)
+        }
+
+        async fn take_probe_lease(&self, _: Duration) -> Result<bool, StoreError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Ok(true)
+        }
+
+        async fn release_probe_lease(&self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    /// A link that is up or down, over which nobody answers.
+    #[derive(Debug, Default)]
+    struct Line {
+        up: AtomicBool,
+        giving_up: CancellationToken,
+    }
+
+    #[derive(Debug)]
+    struct NoCall;
+
+    impl Caller for Arc<Line> {
+        type Call = NoCall;
+
+        fn call(
+            &self,
+            _: &Subject,
+            _: &CallHeaders<'_>,
+            _: &[u8],
+            _: Instant,
+        ) -> Result<NoCall, CallError> {
+            Err(CallError::Disconnected)
+        }
+
+        fn is_connected(&self) -> bool {
+            self.up.load(Ordering::Relaxed)
+        }
+
+        fn max_payload(&self) -> usize {
+            usize::MAX
+        }
+
+        fn giving_up(&self) -> &CancellationToken {
+            &self.giving_up
+        }
+    }
+
+    impl Call for NoCall {
+        async fn next(&mut self, _: Instant) -> Result<Reply, CallError> {
+            Err(CallError::Closed)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_sidecar_that_cannot_ask_leaves_the_lease_to_others() {
+        let (catalog, mut writer) = Catalog::new();
+        let out = Extension {
+            auto_disabled: true,
+            ..extension("e")
+        };
+        writer.apply(Change {
+            upserts: vec![entry(out)],
+            ..change(1)
+        });
+        let (store, line) = (Arc::<Store>::default(), Arc::<Line>::default());
+        let (_revisions, applied) = watch::channel(Some(1));
+        let prober = Prober {
+            store: Arc::clone(&store),
+            caller: Arc::clone(&line),
+            tools: tools(catalog),
+            applied,
+            enable: true,
+            write_cause: |_, _| String::new(),
+        };
+        let stop = CancellationToken::new();
+        let probing = tokio::spawn(prober.run(stop.clone()));
+        let asked = || store.0.load(Ordering::Relaxed);
+        sleep(10 * LOOK_EVERY).await;
+        assert_eq!(asked(), 0);
+        line.up.store(true, Ordering::Relaxed);
+        sleep(10 * LOOK_EVERY).await;
+        assert_ne!(asked(), 0);
+        stop.cancel();
+        probing.await.unwrap();
+    }
 }
