@@ -260,7 +260,12 @@ pub fn page(page: &HealthPage, max_bytes: usize) -> Result<Bytes, RegistryError>
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
+    use crate::domain::breaker::FailureKind;
+    use crate::domain::failures::Failed;
+    use crate::domain::ids::VersionName;
 
     #[test]
     fn a_score_is_a_hundred_times_the_rate() {
@@ -269,5 +274,25 @@ mod tests {
             assert_eq!(Some(score(exact / 100.0)), Some(exact));
         }
         assert!(score(1.0 - 1e-9) < 100.0, "100 only where nothing failed");
+    }
+
+    #[test]
+    fn attempts_are_counted_from_one_and_reports_are_none() {
+        for (attempt, is_shown) in [(0, None), (1, Some(1)), (2, Some(2))] {
+            let failed = Failed {
+                at: Instant::now(),
+                attempt,
+                kind: FailureKind::Reported,
+                code: None,
+                error: None,
+                instance: None,
+                call: None,
+                trace_id: None,
+                tenant_id: None,
+            };
+            let version = VersionName::parse("v1").unwrap();
+            let row = FailureRow { version, failed };
+            assert_eq!(FailedAttempt::of(&row).attempt, is_shown);
+        }
     }
 }

@@ -190,3 +190,22 @@ fn note_body(note: &Note) -> NoteBody<'_> {
 fn epoch_ms(at: SystemTime) -> u64 {
     at.duration_since(UNIX_EPOCH).map_or(0, millis)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_team_is_a_text_that_metadata_has_by_that_name() {
+        for (metadata, named) in [
+            (r#"{"a":1,"team":"nlp"}"#, Some("nlp")),
+            (r#"{"team":""}"#, Some("")),
+            (r#"{"team":7}"#, None),
+            (r#"{"of":{"team":"nlp"}}"#, None),
+            ("{}", None),
+        ] {
+            let metadata = JsonObject::parse(metadata).unwrap();
+            assert_eq!(team(&metadata).as_deref(), named, "{metadata}");
+        }
+    }
+}
