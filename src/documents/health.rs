@@ -263,7 +263,6 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-    use crate::domain::breaker::FailureKind;
     use crate::domain::failures::Failed;
     use crate::domain::ids::VersionName;
 
@@ -280,15 +279,8 @@ mod tests {
     fn attempts_are_counted_from_one_and_reports_are_none() {
         for (attempt, is_shown) in [(0, None), (1, Some(1)), (2, Some(2))] {
             let failed = Failed {
-                at: Instant::now(),
                 attempt,
-                kind: FailureKind::Reported,
-                code: None,
-                error: None,
-                instance: None,
-                call: None,
-                trace_id: None,
-                tenant_id: None,
+                ..Failed::reported(Instant::now()).kept()
             };
             let version = VersionName::parse("v1").unwrap();
             let row = FailureRow { version, failed };

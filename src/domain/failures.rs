@@ -57,7 +57,8 @@ impl Failed<&str> {
         }
     }
 
-    fn kept(&self) -> Failed<Box<str>> {
+    /// The same as it is kept: with texts of its own, each cut to its bound.
+    pub fn kept(&self) -> Failed<Box<str>> {
         Failed {
             at: self.at,
             attempt: self.attempt,

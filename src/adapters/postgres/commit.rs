@@ -128,7 +128,8 @@ const BLOCKER: &str = "SELECT format('pid %s, %s, %s', a.pid, \
       AND (kept.strong OR $1 AND l.mode IN ('RowShareLock', 'RowExclusiveLock') \
         AND coalesce(a.application_name, '') NOT LIKE 'beamline-registry/%') \
       AND NOT EXISTS (SELECT FROM pg_locks w WHERE w.pid = l.pid AND NOT w.granted) \
-    ORDER BY coalesce(a.application_name = current_setting('application_name'), false), l.mode = 'AccessExclusiveLock' DESC, kept.strong DESC, a.xact_start LIMIT 1";
+    ORDER BY coalesce(a.application_name = current_setting('application_name'), false), \
+        l.mode = 'AccessExclusiveLock' DESC, kept.strong DESC, a.xact_start LIMIT 1";
 
 impl Pool {
     /// The error in words of the ports. A lock is asked for its owner; a table that is missing, for
