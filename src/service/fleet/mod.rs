@@ -13,6 +13,8 @@ mod held;
 mod keeper;
 mod overrides;
 mod spot;
+#[cfg(test)]
+mod testing;
 mod totals;
 pub mod link;
 pub mod openings;

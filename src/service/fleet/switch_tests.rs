@@ -1,55 +1,20 @@
 //! When an opening is decided on: at once alone, in company after the others have flushed.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::*;
 use crate::domain::breaker::{FailureKind, Outcome, Reason, Tick, Transition};
 use crate::domain::catalog::{Catalog, CatalogWriter, Change};
-use crate::domain::extension::Incarnation;
-use crate::domain::ids::ExtensionId;
 use crate::domain::testing::{change, entry, extension};
 use crate::service::circuits::Circuit;
 use crate::service::fleet::link::SETTLING;
+use crate::service::fleet::testing::Store;
 use crate::service::health_store::Sidecars;
 use crate::service::observe::{Failing, Observer};
 use crate::service::status::INVOCATIONS;
 use crate::service::testing::tools;
 
 const INTERVAL: Duration = Duration::from_secs(5);
-
-/// Counts how often it is asked to disable.
-#[derive(Debug, Default)]
-struct Store(AtomicU32);
-
-impl AutoSwitch for Store {
-    async fn auto_disable(
-        &self,
-        _: &ExtensionId,
-        _: Option<Incarnation>,
-        _: &str,
-        _: u8,
-    ) -> Result<AutoDisabled, StoreError> {
-        self.0.fetch_add(1, Ordering::Relaxed);
-        Ok(AutoDisabled::SeenAlive)
-    }
-
-    async fn auto_enable(
-        &self,
-        _: &ExtensionId,
-        _: Option<Incarnation>,
-        _: &str,
-    ) -> Result<Option<u64>, StoreError> {
-        Ok(None)
-    }
-
-    async fn take_probe_lease(&self, _: Duration) -> Result<bool, StoreError> {
-        Ok(false)
-    }
-
-    async fn release_probe_lease(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-}
 
 struct Rig {
     store: Arc<Store>,

@@ -190,49 +190,15 @@ fn destination<'a>(resolved: &Resolved<'a>) -> &'a Subject {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
     use crate::domain::catalog::{Catalog, Change};
-    use crate::domain::extension::{Extension, Incarnation};
+    use crate::domain::extension::Extension;
     use crate::domain::testing::{change, entry, extension};
     use crate::service::caller::{Call, CallError, Reply};
-    use crate::service::health_store::AutoDisabled;
+    use crate::service::fleet::testing::Store;
     use crate::service::testing::tools;
-
-    /// Counts how often the lease is asked for.
-    #[derive(Debug, Default)]
-    struct Store(AtomicU32);
-
-    impl AutoSwitch for Store {
-        async fn auto_disable(
-            &self,
-            _: &ExtensionId,
-            _: Option<Incarnation>,
-            _: &str,
-            _: u8,
-        ) -> Result<AutoDisabled, StoreError> {
-            Ok(AutoDisabled::Gone)
-        }
-
-        async fn auto_enable(
-            &self,
-            _: &ExtensionId,
-            _: Option<Incarnation>,
-            _: &str,
-        ) -> Result<Option<u64>, StoreError> {
-            Ok(None)
-        }
-
-        async fn take_probe_lease(&self, _: Duration) -> Result<bool, StoreError> {
-            self.0.fetch_add(1, Ordering::Relaxed);
-            Ok(true)
-        }
-
-        async fn release_probe_lease(&self) -> Result<(), StoreError> {
-            Ok(())
-        }
-    }
 
     /// A link that is up or down, over which nobody answers.
     #[derive(Debug, Default)]
